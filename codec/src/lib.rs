@@ -1,0 +1,1 @@
+//! Tidewire frames as bytes and types.

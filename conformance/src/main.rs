@@ -1,0 +1,2 @@
+//! The Tidewire conformance runner.
+fn main() {}

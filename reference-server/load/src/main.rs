@@ -1,0 +1,2 @@
+//! Load generator for Tidewire servers.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Tidewire reference server.
