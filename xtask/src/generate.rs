@@ -1,35 +1,51 @@
 //! Generated code: prost types and the descriptor set, from `spec/proto`.
 
+mod shapes;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use prost::Message;
+use protox::prost_reflect::DescriptorPool;
+
+use crate::files::Output;
 
 /// The proto files, in the order of the families.
-pub(crate) const FAMILIES: [&str; 6] = ["control", "login", "send", "status", "group", "expiry"];
+pub const FAMILIES: [&str; 6] = ["control", "login", "send", "status", "group", "expiry"];
 
-/// Everything that `cargo xtask generate` writes: path below the root, and bytes.
-pub(crate) fn files(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+/// Everything that `cargo xtask generate` writes.
+///
+/// # Errors
+/// When the sources below `spec/` do not compile.
+pub fn output(root: &Path) -> Result<Output> {
+    let mut output = Output::default();
+    for (path, bytes) in files(root)? {
+        output.add(path, bytes);
+    }
+    Ok(output)
+}
+
+fn files(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let include = root.join("spec/proto");
     let protos = FAMILIES.map(|f| format!("tidewire/v1/{f}.proto"));
     let set = protox::compile(&protos, [&include]).context("spec/proto does not compile")?;
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
     config.enable_type_names();
-    let out = tempdir(root)?;
-    config.out_dir(&out);
+    config.type_attribute(
+        ".",
+        "#[cfg_attr(feature = \"serde\", derive(serde::Serialize, serde::Deserialize))]",
+    );
+    config.message_attribute(".", "#[cfg_attr(feature = \"serde\", serde(default))]");
+    let out = tempfile::tempdir()?;
+    config.out_dir(out.path());
     let descriptor = set.encode_to_vec();
+    let shapes = shapes::file(&DescriptorPool::decode(descriptor.as_slice())?)?;
     config.compile_fds(set)?;
-    let code = std::fs::read(out.join("tidewire.v1.rs"))?;
-    std::fs::remove_dir_all(&out)?;
+    let code = std::fs::read(out.path().join("tidewire.v1.rs"))?;
     Ok(vec![
         ("codec/src/generated/tidewire.v1.rs".into(), code),
+        ("codec/src/generated/shapes.rs".into(), shapes.into_bytes()),
         ("spec/proto/tidewire.v1.binpb".into(), descriptor),
     ])
-}
-
-fn tempdir(root: &Path) -> Result<PathBuf> {
-    let dir = root.join("target/xtask-generate");
-    std::fs::create_dir_all(&dir)?;
-    Ok(dir)
 }

@@ -1,0 +1,278 @@
+//! The shapes of the bodies, and the scan that holds bytes against them before anything is allocated.
+//!
+//! prost alone would allocate for each of a million empty items before anybody could count them. The scan walks the
+//! bytes along the schema, allocates nothing, and refuses what breaks a bound. What it lets pass, prost decodes.
+
+use crate::error::{DecodeError, DecodeErrorKind, FieldPath};
+use crate::registry::limits::MAX_NESTING;
+use crate::wire::{Cursor, Key, at, wire_type};
+
+/// The shapes of all messages, generated from the proto files.
+#[rustfmt::skip]
+#[path = "generated/shapes.rs"]
+pub mod table;
+
+/// The shape of a message.
+#[derive(Debug)]
+pub struct Shape {
+    /// The name in the proto files, as `SendAck`.
+    pub name: &'static str,
+    /// The fields, in the order of their numbers.
+    pub fields: &'static [Field],
+}
+
+/// A field of a message.
+#[derive(Debug)]
+pub struct Field {
+    /// The number.
+    pub number: u32,
+    /// The name in the proto files.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: FieldKind,
+    /// The bound and the counter of a repeated field; `None` for a single value.
+    pub repeated: Option<Repeated>,
+}
+
+/// How often a field may stand in a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeated {
+    /// The greatest number of items.
+    pub bound: usize,
+    /// Index of its counter, unique among all repeated fields.
+    pub(crate) slot: usize,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub enum FieldKind {
+    /// A bool, as varint.
+    Bool,
+    /// An unsigned number of 32 bits, as varint.
+    Uint32,
+    /// An unsigned number of 64 bits, as varint.
+    Uint64,
+    /// A value of an enum, as varint.
+    Enum(&'static EnumShape),
+    /// UTF-8.
+    String,
+    /// Bytes.
+    Bytes,
+    /// A message.
+    Message(&'static Shape),
+}
+
+/// The values of an enum.
+#[derive(Debug)]
+pub struct EnumShape {
+    /// The name in the proto files.
+    pub name: &'static str,
+    /// Number and name, in the order of the proto files.
+    pub values: &'static [(i32, &'static str)],
+}
+
+impl Shape {
+    /// The field with this number, or `None` if it is unknown.
+    #[must_use]
+    pub fn field(&self, number: u32) -> Option<&'static Field> {
+        // Most messages number their fields from 1 without a gap, so the place is known.
+        let guess = usize::try_from(number.wrapping_sub(1)).ok()?;
+        match self.fields.get(guess) {
+            Some(field) if field.number == number => Some(field),
+            _ => self.fields.iter().find(|field| field.number == number),
+        }
+    }
+}
+
+impl FieldKind {
+    /// The wire type of a single value.
+    #[must_use]
+    pub const fn wire_type(&self) -> u8 {
+        match self {
+            FieldKind::Bool | FieldKind::Uint32 | FieldKind::Uint64 | FieldKind::Enum(_) => {
+                wire_type::VARINT
+            }
+            FieldKind::String | FieldKind::Bytes | FieldKind::Message(_) => wire_type::LEN,
+        }
+    }
+}
+
+impl EnumShape {
+    /// The name of a value, or `None` if it is unknown.
+    #[must_use]
+    pub fn value_name(&self, value: i32) -> Option<&'static str> {
+        self.values
+            .iter()
+            .find(|(number, _)| *number == value)
+            .map(|(_, name)| *name)
+    }
+}
+
+/// How many items each repeated field has so far, in one message and the single messages within it.
+///
+/// Single messages that stand in a body several times are merged, so their items count together.
+struct Counts {
+    items: [usize; table::REPEATED_FIELDS],
+    /// The first field that crossed its bound: its counter, its bound, its path.
+    over: Option<(usize, usize, FieldPath)>,
+}
+
+impl Counts {
+    const fn new() -> Counts {
+        Counts {
+            items: [0; table::REPEATED_FIELDS],
+            over: None,
+        }
+    }
+
+    fn add(&mut self, field: &'static Field, items: usize) {
+        let Some(Repeated { bound, slot }) = field.repeated else {
+            return;
+        };
+        let Some(count) = self.items.get_mut(slot) else {
+            return;
+        };
+        *count = count.saturating_add(items);
+        if *count > bound && self.over.is_none() {
+            let mut path = FieldPath::default();
+            path.push_outer(field.name);
+            self.over = Some((slot, bound, path));
+        }
+    }
+
+    /// The error of the first field that crossed its bound, with all its items counted.
+    fn verdict(&self) -> Result<(), DecodeError> {
+        match self.over {
+            None => Ok(()),
+            Some((slot, limit, path)) => {
+                let actual = self.items.get(slot).copied().unwrap_or_default();
+                Err(DecodeError::new(DecodeErrorKind::TooManyItems { limit, actual }).at_path(path))
+            }
+        }
+    }
+}
+
+//# [FRM-034]
+//# [FRM-035]
+/// Checks that `body` has the shape of a message, without allocating.
+///
+/// # Errors
+/// A [`DecodeError`]: a field that is cut off, a varint of more than ten bytes, a field number of 0, a wire type that
+/// is a group, undefined or not that of the field, a string that is not UTF-8, messages nested deeper than
+/// [`MAX_NESTING`], or a repeated field with more items than its bound. The last is said only of a body that has no
+/// other fault in the same message, and gives the number of all items.
+pub fn scan(shape: &'static Shape, body: &[u8]) -> Result<(), DecodeError> {
+    scan_scope(
+        shape,
+        Part {
+            bytes: body,
+            base: 0,
+            depth: 1,
+        },
+    )
+}
+
+/// Scans a message whose repeated fields are counted on their own: a body, or an item of a repeated field.
+fn scan_scope(shape: &'static Shape, body: Part<'_>) -> Result<(), DecodeError> {
+    let mut counts = Counts::new();
+    scan_message(shape, body, &mut counts)?;
+    counts.verdict()
+}
+
+/// A message within a body: its bytes, where they begin, how deep they lie.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    bytes: &'a [u8],
+    base: usize,
+    depth: usize,
+}
+
+//# [FRM-031]
+fn scan_message(
+    shape: &'static Shape,
+    part: Part<'_>,
+    counts: &mut Counts,
+) -> Result<(), DecodeError> {
+    //# [FRM-033]
+    if part.depth > MAX_NESTING {
+        let kind = DecodeErrorKind::TooDeep {
+            limit: MAX_NESTING,
+            actual: part.depth,
+        };
+        return Err(at(kind, "", part.base));
+    }
+    let end = part.base.saturating_add(part.bytes.len());
+    let mut cursor = Cursor::new(part.bytes);
+    while !cursor.is_empty() {
+        let offset = end.saturating_sub(cursor.left());
+        let key = cursor.key().map_err(|kind| at(kind, "", offset))?;
+        let Some(field) = shape.field(key.number) else {
+            cursor
+                .skip(key.wire_type)
+                .map_err(|kind| at(kind, "", offset))?;
+            continue;
+        };
+        let FieldKind::Message(inner) = field.kind else {
+            let items = scan_scalar(field, key, &mut cursor)
+                .map_err(|kind| at(kind, field.name, offset))?;
+            counts.add(field, items);
+            continue;
+        };
+        if key.wire_type != wire_type::LEN {
+            return Err(at(
+                DecodeErrorKind::WireType {
+                    found: key.wire_type,
+                },
+                field.name,
+                offset,
+            ));
+        }
+        let bytes = cursor
+            .bytes()
+            .map_err(|kind| at(kind, field.name, offset))?;
+        let base = end
+            .saturating_sub(cursor.left())
+            .saturating_sub(bytes.len());
+        let inner_part = Part {
+            bytes,
+            base,
+            depth: part.depth.saturating_add(1),
+        };
+        counts.add(field, 1);
+        if field.repeated.is_some() {
+            scan_scope(inner, inner_part).map_err(|error| error.in_field(field.name))?;
+        } else {
+            let was_over = counts.over.is_some();
+            scan_message(inner, inner_part, counts).map_err(|error| error.in_field(field.name))?;
+            if let (false, Some((.., path))) = (was_over, &mut counts.over) {
+                path.push_outer(field.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the value of a field that is no message, and says how many items it is.
+fn scan_scalar(field: &Field, key: Key, cursor: &mut Cursor<'_>) -> Result<usize, DecodeErrorKind> {
+    let wanted = field.kind.wire_type();
+    if key.wire_type == wire_type::LEN && wanted == wire_type::VARINT && field.repeated.is_some() {
+        let mut packed = Cursor::new(cursor.bytes()?);
+        let mut items = 0usize;
+        while !packed.is_empty() {
+            packed.varint()?;
+            items = items.saturating_add(1);
+        }
+        return Ok(items);
+    }
+    if key.wire_type != wanted {
+        return Err(DecodeErrorKind::WireType {
+            found: key.wire_type,
+        });
+    }
+    match field.kind {
+        FieldKind::String => cursor.str().map(drop)?,
+        FieldKind::Bytes => cursor.bytes().map(drop)?,
+        _ => cursor.varint().map(drop)?,
+    }
+    Ok(1)
+}
