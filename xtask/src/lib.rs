@@ -1,0 +1,16 @@
+//! Automation of the Tidewire repository: what `cargo xtask` does, as functions that tests call too.
+//! Nothing of it is part of the protocol, and no other crate depends on it.
+
+pub mod files;
+pub mod generate;
+pub mod problem;
+pub mod quotes;
+pub mod spec;
+
+use std::path::PathBuf;
+
+/// The folder of the repository.
+pub fn root() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    folder.parent().map(PathBuf::from).unwrap_or(folder)
+}
