@@ -1,0 +1,7 @@
+"""Codec B and a client for Tidewire, written from spec/ alone. Standard library only.
+
+It shares no line and no generated code with the Rust codec: schema.py reads the .proto files and the registries itself,
+wire.py is a protobuf encoder and decoder of its own. What both agree on stands in the specification.
+
+Not here: TLS, WebSocket, storage on disk, speed.
+"""
