@@ -1,4 +1,5 @@
-//! Generated code: prost types and the descriptor set, from `spec/proto`.
+//! What follows from `spec/`: prost types, shape tables and the descriptor set from the proto files, and the registry of
+//! requirements from the chapters.
 
 mod shapes;
 
@@ -9,6 +10,7 @@ use prost::Message;
 use protox::prost_reflect::DescriptorPool;
 
 use crate::files::Output;
+use crate::registry;
 
 /// The proto files, in the order of the families.
 pub const FAMILIES: [&str; 6] = ["control", "login", "send", "status", "group", "expiry"];
@@ -22,6 +24,7 @@ pub fn output(root: &Path) -> Result<Output> {
     for (path, bytes) in files(root)? {
         output.add(path, bytes);
     }
+    output.add(registry::PATH, registry::text(root)?);
     Ok(output)
 }
 

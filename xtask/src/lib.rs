@@ -1,11 +1,16 @@
 //! Automation of the Tidewire repository: what `cargo xtask` does, as functions that tests call too.
 //! Nothing of it is part of the protocol, and no other crate depends on it.
 
+pub mod citations;
+pub mod exceptions;
 pub mod files;
+pub mod gate;
 pub mod generate;
 pub mod problem;
 pub mod quotes;
+pub mod registry;
 pub mod spec;
+pub mod table;
 
 use std::path::PathBuf;
 

@@ -1,14 +1,16 @@
 //! The command line of `cargo xtask`: reads arguments, calls the library, prints what it found.
-#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::gate::RunReport;
 use xtask::problem::Problems;
 use xtask::spec::Spec;
-use xtask::{generate, quotes, root};
+use xtask::{gate, generate, quotes, root, table};
 
 /// Automation of the Tidewire repository.
 #[derive(Parser)]
@@ -34,6 +36,15 @@ enum Command {
         /// Files and folders to write in, as seen from the root; all where none is named.
         below: Vec<PathBuf>,
     },
+    /// Holds specification, code and cases against each other: every MUST is quoted and proven, or excepted.
+    Trace {
+        /// The runner's report: a session then counts only where its step was executed and passed.
+        #[arg(long, value_name = "FILE")]
+        run_report: Option<PathBuf>,
+        /// Writes everything that is known of each requirement.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -51,6 +62,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<bool> {
     let root = root();
     let mut problems = Problems::default();
+    let mut out = String::new();
     match command {
         Command::Generate { check } => {
             let output = generate::output(&root)?;
@@ -58,7 +70,7 @@ fn run(command: Command) -> Result<bool> {
                 output.check(&root, &[], &mut problems)?;
             } else {
                 for path in output.write(&root, &[])? {
-                    println!("wrote {}", path.display());
+                    writeln!(out, "wrote {}", path.display())?;
                 }
             }
         }
@@ -70,13 +82,23 @@ fn run(command: Command) -> Result<bool> {
             } else {
                 for (file, text) in quotes::refresh(&root, &below, &spec, &mut problems)? {
                     std::fs::write(root.join(&file), text)?;
-                    println!("wrote {}", file.display());
+                    writeln!(out, "wrote {}", file.display())?;
                 }
             }
         }
+        Command::Trace { run_report, json } => {
+            let report = run_report.as_deref().map(RunReport::load).transpose()?;
+            let trace = gate::run(&root, report.as_ref(), &mut problems)?;
+            if let Some(path) = json {
+                std::fs::write(path, serde_json::to_string_pretty(&trace)?)?;
+            }
+            out.push_str(&table::render(&trace));
+        }
     }
     for problem in problems.iter() {
-        println!("{problem}");
+        writeln!(out, "{problem}")?;
     }
+    // A reader that closes the pipe early, as `head` does, has seen what it wanted.
+    let _ = std::io::stdout().write_all(out.as_bytes());
     Ok(problems.is_empty())
 }
