@@ -90,6 +90,38 @@ pub enum DecodeErrorKind {
     Refused,
 }
 
+impl DecodeErrorKind {
+    /// True if one place of the body is to blame.
+    const fn has_place(&self) -> bool {
+        !matches!(
+            self,
+            DecodeErrorKind::UnknownType
+                | DecodeErrorKind::TooManyItems { .. }
+                | DecodeErrorKind::Refused
+        )
+    }
+}
+
+impl fmt::Display for DecodeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DecodeErrorKind::UnknownType => f.write_str("unknown frame type"),
+            DecodeErrorKind::Truncated => f.write_str("field cut off"),
+            DecodeErrorKind::VarintTooLong => f.write_str("varint too long"),
+            DecodeErrorKind::FieldNumber => f.write_str("invalid field number"),
+            DecodeErrorKind::WireType { found } => write!(f, "invalid wire type {found}"),
+            DecodeErrorKind::NotUtf8 => f.write_str("string is not utf-8"),
+            DecodeErrorKind::TooDeep { limit, actual } => {
+                write!(f, "nesting depth {actual} exceeds limit {limit}")
+            }
+            DecodeErrorKind::TooManyItems { limit, actual } => {
+                write!(f, "item count {actual} exceeds limit {limit}")
+            }
+            DecodeErrorKind::Refused => f.write_str("body refused"),
+        }
+    }
+}
+
 /// A body that does not decode: what, where, in which frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DecodeError {
@@ -180,28 +212,9 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            DecodeErrorKind::UnknownType => f.write_str("unknown frame type")?,
-            DecodeErrorKind::Truncated => write!(f, "field cut off at byte {}", self.offset)?,
-            DecodeErrorKind::VarintTooLong => write!(f, "varint too long at byte {}", self.offset)?,
-            DecodeErrorKind::FieldNumber => {
-                write!(f, "invalid field number at byte {}", self.offset)?
-            }
-            DecodeErrorKind::WireType { found } => {
-                write!(f, "invalid wire type {found} at byte {}", self.offset)?
-            }
-            DecodeErrorKind::NotUtf8 => write!(f, "string is not utf-8 at byte {}", self.offset)?,
-            DecodeErrorKind::TooDeep { limit, actual } => {
-                write!(
-                    f,
-                    "nesting depth {actual} exceeds limit {limit} at byte {}",
-                    self.offset
-                )?;
-            }
-            DecodeErrorKind::TooManyItems { limit, actual } => {
-                write!(f, "item count {actual} exceeds limit {limit}")?
-            }
-            DecodeErrorKind::Refused => f.write_str("body refused")?,
+        self.kind.fmt(f)?;
+        if self.kind.has_place() {
+            write!(f, " at byte {}", self.offset)?;
         }
         match (self.path.is_empty(), self.frame_type) {
             (false, Some(frame_type)) => write!(f, " in {} of {frame_type}", self.path),

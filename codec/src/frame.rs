@@ -45,13 +45,21 @@ macro_rules! frame_enum {
             /// an over-long varint, a wrong wire type, a string that is not UTF-8, messages nested deeper than 16, a
             /// repeated field with more items than its bound (64 for `features` and `requires`, 1,000 for others).
             pub fn decode(frame_type: FrameType, body: &Bytes) -> Result<Frame, DecodeError> {
+                let Some(shape) = frame_type.shape() else {
+                    return Err(DecodeError::new(DecodeErrorKind::UnknownType).in_frame(frame_type));
+                };
+                shapes::scan(shape, body).map_err(|error| error.in_frame(frame_type))?;
+                Frame::decode_unscanned(frame_type, body).unwrap_or_else(|| Err(refused(frame_type)))
+            }
+
+            /// What prost alone makes of the body; `None` for a type that is not registered.
+            pub(crate) fn decode_unscanned(frame_type: FrameType, body: &Bytes) -> Option<Result<Frame, DecodeError>> {
                 match frame_type {
                     $(FrameType::$name => {
-                        check(frame_type, &shapes::table::$name, body)?;
-                        let decoded = proto::$message::decode(body.clone());
-                        decoded.map(Frame::$message).map_err(|_| refused(frame_type))
+                        let decoded = proto::$message::decode(body.clone()).map(Frame::$message);
+                        Some(decoded.map_err(|_| refused(frame_type)))
                     })*
-                    unknown => Err(DecodeError::new(DecodeErrorKind::UnknownType).in_frame(unknown)),
+                    _ => None,
                 }
             }
 
@@ -131,14 +139,6 @@ impl RawFrame {
     pub fn decode(&self) -> Result<Frame, DecodeError> {
         Frame::decode(self.frame_type, &self.body)
     }
-}
-
-fn check(
-    frame_type: FrameType,
-    shape: &'static shapes::Shape,
-    body: &[u8],
-) -> Result<(), DecodeError> {
-    shapes::scan(shape, body).map_err(|error| error.in_frame(frame_type))
 }
 
 /// The scan is at least as strict as prost, which a property test holds; should they ever differ, the body is refused.

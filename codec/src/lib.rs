@@ -37,14 +37,18 @@
 extern crate alloc;
 
 mod decoder;
+pub mod dump;
 mod error;
 pub mod error_code;
 mod frame;
+pub mod grease;
 mod header;
+mod message;
 pub mod negotiate;
 mod raw;
 mod registry;
 pub mod shapes;
+pub mod view;
 mod wire;
 
 /// The bodies of the frames, generated from `spec/proto` by `cargo xtask generate`.
@@ -65,6 +69,7 @@ pub use error::{DecodeError, DecodeErrorKind, FieldPath, LocalError, PeerError, 
 pub use error_code::Fault;
 pub use frame::Frame;
 pub use header::{Flags, Header, MAX_LEN, PREFACE};
+pub use message::{MessagePrefix, MessageTail};
 pub use raw::RawFrame;
 pub use registry::{
     Class, Code, Direction, Family, Feature, FrameInfo, FrameType, GroupFlags, Kind, LoginPhase,

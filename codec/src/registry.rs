@@ -55,7 +55,7 @@ macro_rules! registry_type {
                         f,
                         concat!(stringify!($type), "({:#0width$x})"),
                         self.0,
-                        width = 2 + 2 * size_of::<$int>()
+                        width = size_of::<$int>().saturating_mul(2).saturating_add(2)
                     ),
                 }
             }

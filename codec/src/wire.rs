@@ -1,5 +1,7 @@
 //! The protobuf wire format, as far as version 1 uses it: a cursor over borrowed bytes, and the writing of fields.
 
+use bytes::BufMut;
+
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// Wire types. 3 and 4 are groups, which proto3 does not have.
@@ -105,6 +107,15 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    /// Reads a fixed number of bytes.
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeErrorKind> {
+        let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(DecodeErrorKind::Truncated);
+        };
+        self.rest = rest;
+        Ok(*taken)
+    }
+
     #[inline]
     pub(crate) fn str(&mut self) -> Result<&'a str, DecodeErrorKind> {
         core::str::from_utf8(self.bytes()?).map_err(|_| DecodeErrorKind::NotUtf8)
@@ -139,4 +150,46 @@ pub(crate) fn enum_value(value: u64) -> i32 {
 #[cold]
 pub(crate) fn at(kind: DecodeErrorKind, field: &'static str, offset: usize) -> DecodeError {
     DecodeError::new(kind).in_field(field).at_offset(offset)
+}
+
+/// The key of a varint field, as the number that is written.
+pub(crate) const fn varint_key(number: u32) -> u64 {
+    key(number, wire_type::VARINT)
+}
+
+/// The key of a field with a length, as the number that is written.
+pub(crate) const fn len_key(number: u32) -> u64 {
+    key(number, wire_type::LEN)
+}
+
+#[allow(
+    clippy::as_conversions,
+    reason = "widening, in a const fn, where From is not to be had"
+)]
+const fn key(number: u32, wire_type: u8) -> u64 {
+    (number as u64) << 3 | wire_type as u64
+}
+
+/// The number of bytes of a varint.
+#[inline]
+pub(crate) fn varint_len(value: u64) -> usize {
+    // Seven bits a byte: 9/64 is just above 1/7 for 1 to 64 bits, as in prost and the C++ protobuf.
+    let bits = 64u32.wrapping_sub((value | 1).leading_zeros());
+    usize::try_from(bits.wrapping_mul(9).wrapping_add(64) >> 6).unwrap_or_default()
+}
+
+/// Appends a varint in its shortest form.
+#[inline]
+pub(crate) fn put_varint(dst: &mut impl BufMut, mut value: u64) {
+    while value >= 0x80 {
+        dst.put_u8(low8(value) | 0x80);
+        value >>= 7;
+    }
+    dst.put_u8(low8(value));
+}
+
+#[inline]
+fn low8(value: u64) -> u8 {
+    let [.., low] = value.to_be_bytes();
+    low
 }
