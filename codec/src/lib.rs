@@ -35,12 +35,16 @@
 )]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod decoder;
 pub mod dump;
 mod error;
 pub mod error_code;
 mod frame;
+#[cfg(feature = "arbitrary")]
+pub mod fuzzing;
 pub mod grease;
 mod header;
 mod message;
@@ -48,6 +52,8 @@ pub mod negotiate;
 mod raw;
 mod registry;
 pub mod shapes;
+#[cfg(feature = "tokio-util")]
+pub mod tokio_codec;
 pub mod view;
 mod wire;
 
