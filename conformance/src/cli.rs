@@ -1,0 +1,124 @@
+//! The command line.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::session::{Session, Sessions};
+use crate::spec::Requirements;
+
+mod list;
+
+/// Usage, an unmatched filter, nothing executed, a malformed fixture.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Plays the session files of the fixtures against a Tidewire implementation.
+#[derive(Debug, Parser)]
+#[command(name = "tidewire-conformance", version)]
+struct Cli {
+    #[command(flatten)]
+    folders: Folders,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Folders {
+    /// The folder of the fixtures.
+    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures"))]
+    fixtures: PathBuf,
+    /// The folder of the specification.
+    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec"))]
+    spec: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists the cases, or the requirements; reading all files strictly is part of it.
+    List(list::ListArgs),
+}
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::List(args) => list::run(&args, &cli.folders),
+    };
+    ExitCode::from(outcome)
+}
+
+/// What every command starts from.
+pub(crate) struct Suite {
+    pub(crate) requirements: Requirements,
+    pub(crate) sessions: Sessions,
+}
+
+impl Folders {
+    /// Reads the specification and all session files; what is wrong goes to stderr.
+    fn read(&self) -> Result<Suite, u8> {
+        let requirements = Requirements::read(&self.spec).map_err(|error| complain(&error.to_string()))?;
+        match Sessions::read(&self.fixtures, &requirements) {
+            Ok(sessions) => Ok(Suite { requirements, sessions }),
+            Err(errors) => {
+                for error in &errors {
+                    let shown = crate::session::FixtureError { path: tidy(&error.path), ..error.clone() };
+                    complain(&shown.to_string());
+                }
+                Err(complain(&format!("{} faults in the session files", errors.len())))
+            }
+        }
+    }
+}
+
+/// A path as one would type it: relative to the current folder where it lies below it.
+pub(crate) fn tidy(path: &Path) -> PathBuf {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let here = std::env::current_dir().unwrap_or_default();
+    full.strip_prefix(&here).map(Path::to_owned).unwrap_or(full)
+}
+
+/// Prints an error and returns the exit code for it.
+fn complain(message: &str) -> u8 {
+    // Nobody is left to be told if stderr is gone.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    EXIT_USAGE
+}
+
+/// True if the filter, a substring of the id or a pattern with `*`, selects the case.
+pub(crate) fn selects(filters: &[String], session: &Session) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| matches(filter, &session.id))
+}
+
+fn matches(filter: &str, id: &str) -> bool {
+    if !filter.contains('*') {
+        return id.contains(filter);
+    }
+    let mut parts = filter.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| id.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let (last, middle) = parts.split_last().unwrap_or((&"", &[]));
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn filters_are_substrings_or_patterns() {
+        assert!(matches("plain", "send/plain"));
+        assert!(matches("send/*", "send/plain"));
+        assert!(matches("*/pl*n", "send/plain"));
+        assert!(!matches("send/*x", "send/plain"));
+        assert!(!matches("login", "send/plain"));
+    }
+}

@@ -1,0 +1,97 @@
+//! `list`: the cases, or the requirements with the cases that prove them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use super::{EXIT_USAGE, Folders, Suite, complain, selects};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// Only the cases whose id holds this text, or fits this pattern with `*`.
+    #[arg(long)]
+    filter: Vec<String>,
+    /// The requirements, each with the cases that prove it.
+    #[arg(long)]
+    requirements: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &ListArgs, folders: &Folders) -> u8 {
+    let suite = match folders.read() {
+        Ok(suite) => suite,
+        Err(code) => return code,
+    };
+    if !args.filter.is_empty() && !suite.sessions.iter().any(|session| selects(&args.filter, session)) {
+        return complain("no case fits the filter");
+    }
+    let mut out = io::stdout().lock();
+    let written = match (args.requirements, args.json) {
+        (false, false) => cases(&mut out, &suite, args),
+        (false, true) => cases_json(&mut out, &suite, args),
+        (true, json) => requirements(&mut out, &suite, json),
+    };
+    // A reader that went away, as `head` does, is no failure of ours.
+    written.map_or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { EXIT_USAGE }, |()| 0)
+}
+
+fn cases(out: &mut dyn Write, suite: &Suite, args: &ListArgs) -> io::Result<()> {
+    let chosen: Vec<_> = suite.sessions.iter().filter(|session| selects(&args.filter, session)).collect();
+    let width = chosen.iter().map(|session| session.id.len()).max().unwrap_or(0);
+    for session in &chosen {
+        let covers: Vec<&str> = session.covers().into_iter().collect();
+        writeln!(out, "{:width$}  {}  [{}]", session.id, session.title, covers.join(" "))?;
+    }
+    writeln!(out, "{} cases", chosen.len())
+}
+
+fn cases_json(out: &mut dyn Write, suite: &Suite, args: &ListArgs) -> io::Result<()> {
+    let chosen = suite.sessions.iter().filter(|session| selects(&args.filter, session));
+    let cases: Vec<_> = chosen
+        .map(|session| {
+            json!({
+                "id": session.id,
+                "title": session.title,
+                "needs": session.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "twin": session.twin,
+                "covers": session.covers(),
+                "sweep": session.is_sweep(),
+                "file": super::tidy(&session.path),
+            })
+        })
+        .collect();
+    writeln!(out, "{:#}", json!({ "cases": cases }))
+}
+
+fn requirements(out: &mut dyn Write, suite: &Suite, as_json: bool) -> io::Result<()> {
+    let mut proofs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for session in suite.sessions.iter() {
+        for id in session.covers() {
+            proofs.entry(id).or_default().push(&session.id);
+        }
+    }
+    let cases = |id: &str| proofs.get(id).cloned().unwrap_or_default();
+    if as_json {
+        let all: Vec<_> = suite
+            .requirements
+            .iter()
+            .map(|requirement| json!({ "requirement": requirement, "cases": cases(&requirement.id) }))
+            .collect();
+        return writeln!(out, "{:#}", json!({ "requirements": all }));
+    }
+    let mut observable = 0;
+    let mut claimed = 0;
+    for requirement in suite.requirements.iter() {
+        let cases = cases(&requirement.id);
+        if requirement.is_observable_of_server() {
+            observable += 1;
+            claimed += usize::from(!cases.is_empty());
+        }
+        let proved = if cases.is_empty() { "-".to_owned() } else { cases.join(" ") };
+        writeln!(out, "{} ({}; {})  {proved}", requirement.id, requirement.role, requirement.observed)?;
+    }
+    writeln!(out, "{claimed} of {observable} observable requirements of servers are proved by a case")
+}
