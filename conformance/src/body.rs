@@ -27,7 +27,11 @@ impl Body {
         let mut fields = Vec::with_capacity(table.entries.len());
         for entry in table.entries {
             let field = field(&message, &entry.key, entry.line)?;
-            let part = if field.is_list() { list(entry.node, &field)? } else { item(entry.node, &field)? };
+            let part = if field.is_list() {
+                list(entry.node, &field)?
+            } else {
+                item(entry.node, &field)?
+            };
             fields.push((field, part));
         }
         Ok(Body { message, fields })
@@ -38,7 +42,9 @@ impl Body {
         let mut built = DynamicMessage::new(self.message.clone());
         for (field, part) in &self.fields {
             let value = part.build(field, scope)?;
-            built.try_set_field(field, value).map_err(|error| format!("{}: {error}", field.name()))?;
+            built
+                .try_set_field(field, value)
+                .map_err(|error| format!("{}: {error}", field.name()))?;
         }
         Ok(built)
     }
@@ -73,7 +79,12 @@ impl Part {
     }
 
     /// An item, or as many as the list has that a variable in it is bound to.
-    fn build_items(&self, field: &FieldDescriptor, scope: &dyn Scope, built: &mut Vec<Value>) -> Result<(), String> {
+    fn build_items(
+        &self,
+        field: &FieldDescriptor,
+        scope: &dyn Scope,
+        built: &mut Vec<Value>,
+    ) -> Result<(), String> {
         let mut many = None;
         self.visit(&mut |expr| {
             expr.visit(&mut |name| {
@@ -87,7 +98,14 @@ impl Part {
             return Ok(());
         };
         for value in values {
-            built.push(self.build(field, &With { outer: scope, name: &name, value })?);
+            built.push(self.build(
+                field,
+                &With {
+                    outer: scope,
+                    name: &name,
+                    value,
+                },
+            )?);
         }
         Ok(())
     }
@@ -103,10 +121,24 @@ impl Part {
 }
 
 /// The field with this name, or a fault that names those that there are.
-pub(crate) fn field(message: &MessageDescriptor, name: &str, line: usize) -> Result<FieldDescriptor, Fault> {
+pub(crate) fn field(
+    message: &MessageDescriptor,
+    name: &str,
+    line: usize,
+) -> Result<FieldDescriptor, Fault> {
     message.get_field_by_name(name).ok_or_else(|| {
-        let known: Vec<String> = message.fields().map(|field| field.name().to_owned()).collect();
-        Fault::new(line, format!("{} has no field `{name}`, but {}", message.name(), known.join(", ")))
+        let known: Vec<String> = message
+            .fields()
+            .map(|field| field.name().to_owned())
+            .collect();
+        Fault::new(
+            line,
+            format!(
+                "{} has no field `{name}`, but {}",
+                message.name(),
+                known.join(", ")
+            ),
+        )
     })
 }
 
@@ -119,7 +151,11 @@ struct With<'a> {
 
 impl Scope for With<'_> {
     fn lookup(&self, name: &str) -> Option<Val> {
-        if name == self.name { Some(self.value.clone()) } else { self.outer.lookup(name) }
+        if name == self.name {
+            Some(self.value.clone())
+        } else {
+            self.outer.lookup(name)
+        }
     }
 }
 
@@ -134,7 +170,11 @@ fn list(node: Node, field: &FieldDescriptor) -> Result<Part, Fault> {
     if let Data::Text(_) = node.data {
         return typed_expr(node, field).map(|expr| Part::List(vec![Part::One(expr)]));
     }
-    node.list()?.into_iter().map(|node| item(node, field)).collect::<Result<_, _>>().map(Part::List)
+    node.list()?
+        .into_iter()
+        .map(|node| item(node, field))
+        .collect::<Result<_, _>>()
+        .map(Part::List)
 }
 
 fn item(node: Node, field: &FieldDescriptor) -> Result<Part, Fault> {

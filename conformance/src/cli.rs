@@ -59,15 +59,25 @@ pub(crate) struct Suite {
 impl Folders {
     /// Reads the specification and all session files; what is wrong goes to stderr.
     fn read(&self) -> Result<Suite, u8> {
-        let requirements = Requirements::read(&self.spec).map_err(|error| complain(&error.to_string()))?;
+        let requirements =
+            Requirements::read(&self.spec).map_err(|error| complain(&error.to_string()))?;
         match Sessions::read(&self.fixtures, &requirements) {
-            Ok(sessions) => Ok(Suite { requirements, sessions }),
+            Ok(sessions) => Ok(Suite {
+                requirements,
+                sessions,
+            }),
             Err(errors) => {
                 for error in &errors {
-                    let shown = crate::session::FixtureError { path: tidy(&error.path), ..error.clone() };
+                    let shown = crate::session::FixtureError {
+                        path: tidy(&error.path),
+                        ..error.clone()
+                    };
                     complain(&shown.to_string());
                 }
-                Err(complain(&format!("{} faults in the session files", errors.len())))
+                Err(complain(&format!(
+                    "{} faults in the session files",
+                    errors.len()
+                )))
             }
         }
     }
@@ -97,7 +107,9 @@ fn matches(filter: &str, id: &str) -> bool {
         return id.contains(filter);
     }
     let mut parts = filter.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| id.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| id.strip_prefix(first)) else {
+        return false;
+    };
     let parts: Vec<&str> = parts.collect();
     let (last, middle) = parts.split_last().unwrap_or((&"", &[]));
     for part in middle {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value,
+};
 
 use crate::body::field;
 use crate::tree::{Data, Fault, Fields, Node};
@@ -46,7 +48,10 @@ pub(crate) struct Binds<'a> {
 
 impl<'a> Binds<'a> {
     pub(crate) fn new(outer: &'a dyn Scope) -> Binds<'a> {
-        Binds { outer, new: HashMap::new() }
+        Binds {
+            outer,
+            new: HashMap::new(),
+        }
     }
 
     /// What was bound.
@@ -58,7 +63,9 @@ impl<'a> Binds<'a> {
 impl Scope for Binds<'_> {
     fn lookup(&self, name: &str) -> Option<Val> {
         // What this frame binds holds from the next frame on; where the name is new there is nothing else it could mean.
-        self.outer.lookup(name).or_else(|| self.new.get(name).cloned())
+        self.outer
+            .lookup(name)
+            .or_else(|| self.new.get(name).cloned())
     }
 }
 
@@ -75,15 +82,29 @@ impl Matcher {
     }
 
     /// Compares; with `exact`, fields that are not listed have to be absent.
-    pub(crate) fn check(&self, body: &DynamicMessage, exact: bool, binds: &mut Binds<'_>) -> Result<(), Mismatch> {
+    pub(crate) fn check(
+        &self,
+        body: &DynamicMessage,
+        exact: bool,
+        binds: &mut Binds<'_>,
+    ) -> Result<(), Mismatch> {
         for (field, matcher) in &self.fields {
-            let value = body.has_field(field).then(|| body.get_field(field).into_owned());
-            matcher.check(field, value.as_ref(), binds).map_err(|found| found.under(field.name()))?;
+            let value = body
+                .has_field(field)
+                .then(|| body.get_field(field).into_owned());
+            matcher
+                .check(field, value.as_ref(), binds)
+                .map_err(|found| found.under(field.name()))?;
         }
         if exact {
-            let listed = |field: &FieldDescriptor| self.fields.iter().any(|(known, _)| known == field);
+            let listed =
+                |field: &FieldDescriptor| self.fields.iter().any(|(known, _)| known == field);
             if let Some((field, value)) = body.fields().find(|(field, _)| !listed(field)) {
-                return Err(Mismatch { path: field.name().to_owned(), expected: "absent".to_owned(), got: show(value) });
+                return Err(Mismatch {
+                    path: field.name().to_owned(),
+                    expected: "absent".to_owned(),
+                    got: show(value),
+                });
             }
         }
         Ok(())
@@ -116,7 +137,9 @@ impl FieldMatcher {
         match &node.data {
             Data::List(_) if whole => {
                 let items = node.list()?;
-                let items = items.into_iter().map(|item| FieldMatcher::parse(item, field, false));
+                let items = items
+                    .into_iter()
+                    .map(|item| FieldMatcher::parse(item, field, false));
                 items.collect::<Result<_, _>>().map(FieldMatcher::Items)
             }
             Data::Table(entries) => match field.kind() {
@@ -130,7 +153,12 @@ impl FieldMatcher {
         }
     }
 
-    fn check(&self, field: &FieldDescriptor, value: Option<&Value>, binds: &mut Binds<'_>) -> Result<(), Mismatch> {
+    fn check(
+        &self,
+        field: &FieldDescriptor,
+        value: Option<&Value>,
+        binds: &mut Binds<'_>,
+    ) -> Result<(), Mismatch> {
         match self {
             FieldMatcher::Equal(expr) => {
                 let expected = expr.eval(binds).map_err(|error| mismatch(error, value))?;
@@ -146,21 +174,28 @@ impl FieldMatcher {
                 None => match field.kind() {
                     Kind::Message(message) => matcher
                         .check(&DynamicMessage::new(message), false, binds)
-                        .map_err(|found| Mismatch { got: "the message is absent".to_owned(), ..found }),
+                        .map_err(|found| Mismatch {
+                            got: "the message is absent".to_owned(),
+                            ..found
+                        }),
                     _ => Err(mismatch("a message".to_owned(), value)),
                 },
             },
             FieldMatcher::Items(matchers) => {
                 let items = value.and_then(Value::as_list).unwrap_or_default();
                 for (at, (matcher, item)) in matchers.iter().zip(items).enumerate() {
-                    matcher.check(field, Some(item), binds).map_err(|found| found.under(&format!("[{at}]")))?;
+                    matcher
+                        .check(field, Some(item), binds)
+                        .map_err(|found| found.under(&format!("[{at}]")))?;
                 }
                 if items.len() == matchers.len() {
                     return Ok(());
                 }
                 Err(mismatch(format!("{} items", matchers.len()), value))
             }
-            FieldMatcher::Rules(rules) => rules.iter().try_for_each(|rule| rule.check(field, value, binds)),
+            FieldMatcher::Rules(rules) => rules
+                .iter()
+                .try_for_each(|rule| rule.check(field, value, binds)),
         }
     }
 
@@ -194,14 +229,21 @@ fn default_of(field: &FieldDescriptor) -> Option<Val> {
 }
 
 fn mismatch(expected: String, value: Option<&Value>) -> Mismatch {
-    Mismatch { path: String::new(), expected, got: value.map_or_else(|| "absent".to_owned(), show) }
+    Mismatch {
+        path: String::new(),
+        expected,
+        got: value.map_or_else(|| "absent".to_owned(), show),
+    }
 }
 
 /// A received value as text, cut where it gets long.
 pub(crate) fn show(value: &Value) -> String {
     match value {
         Value::Bytes(bytes) => show_bytes(bytes),
-        Value::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
+        Value::List(items) => format!(
+            "[{}]",
+            items.iter().map(show).collect::<Vec<_>>().join(", ")
+        ),
         Value::Message(message) => show_message(message),
         value => from_field(value).map_or_else(|| format!("{value:?}"), |value| value.to_string()),
     }
@@ -213,13 +255,19 @@ pub(crate) fn show_message(message: &DynamicMessage) -> String {
         .fields()
         .map(|(field, value)| match (field.kind(), value) {
             (Kind::Enum(kind), Value::EnumNumber(number)) => {
-                let name = kind.get_value(*number).map_or_else(|| number.to_string(), |value| value.name().to_owned());
+                let name = kind
+                    .get_value(*number)
+                    .map_or_else(|| number.to_string(), |value| value.name().to_owned());
                 format!("{} = {name}", field.name())
             }
             _ => format!("{} = {}", field.name(), show(value)),
         })
         .collect();
-    if shown.is_empty() { format!("{} {{}}", message.descriptor().name()) } else { format!("{{ {} }}", shown.join(", ")) }
+    if shown.is_empty() {
+        format!("{} {{}}", message.descriptor().name())
+    } else {
+        format!("{{ {} }}", shown.join(", "))
+    }
 }
 
 #[cfg(test)]

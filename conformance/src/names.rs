@@ -7,7 +7,8 @@ use tidewire_codec::{Code, Feature, Flags, FrameType, GroupFlags, Permissions};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     // The descriptors are part of the program and a test reads them, so there is nobody to tell about a failure.
-    DescriptorPool::decode(&include_bytes!("../../spec/proto/tidewire.v1.binpb")[..]).unwrap_or_default()
+    DescriptorPool::decode(&include_bytes!("../../spec/proto/tidewire.v1.binpb")[..])
+        .unwrap_or_default()
 });
 
 /// The message that the body of a frame of this type is, if the type is registered.
@@ -22,20 +23,33 @@ pub(crate) fn message(name: &str) -> Option<MessageDescriptor> {
 
 /// A frame type by name or number (`0x3A7A`, `14970`).
 pub(crate) fn frame_type(text: &str) -> Option<FrameType> {
-    FrameType::from_name(text).or_else(|| number(text).and_then(|value| u16::try_from(value).ok()).map(FrameType))
+    FrameType::from_name(text).or_else(|| {
+        number(text)
+            .and_then(|value| u16::try_from(value).ok())
+            .map(FrameType)
+    })
 }
 
 /// A code by name or number.
 pub(crate) fn code(text: &str) -> Option<Code> {
-    Code::from_name(text).or_else(|| number(text).and_then(|value| u16::try_from(value).ok()).map(Code))
+    Code::from_name(text).or_else(|| {
+        number(text)
+            .and_then(|value| u16::try_from(value).ok())
+            .map(Code)
+    })
 }
 
 /// One header flag by name.
 pub(crate) fn flag(text: &str) -> Option<u8> {
-    [("CRITICAL", Flags::CRITICAL), ("REPLY", Flags::REPLY), ("LOGGED", Flags::LOGGED), ("GREASE", Flags::GREASE)]
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, flag)| flag.0)
+    [
+        ("CRITICAL", Flags::CRITICAL),
+        ("REPLY", Flags::REPLY),
+        ("LOGGED", Flags::LOGGED),
+        ("GREASE", Flags::GREASE),
+    ]
+    .iter()
+    .find(|(name, _)| *name == text)
+    .map(|(_, flag)| flag.0)
 }
 
 /// The number that a name stands for in this integer field: a code, a feature or a bit of a mask.
@@ -49,13 +63,19 @@ pub(crate) fn number_in(field: &FieldDescriptor, text: &str) -> Option<u64> {
 
 /// True if the field is a mask, which is written as a list of names.
 pub(crate) fn is_mask(field: &FieldDescriptor) -> bool {
-    matches!(field.name(), "flags" | "permissions" | "default_permissions" | "my_permissions")
+    matches!(
+        field.name(),
+        "flags" | "permissions" | "default_permissions" | "my_permissions"
+    )
 }
 
 fn bit(field: &FieldDescriptor, text: &str) -> Option<u32> {
     let known = |(_, name): &&(_, &str)| *name == text;
     match field.name() {
-        "flags" => GroupFlags::ALL.iter().find(|(_, name)| *name == text).map(|(bit, _)| bit.0),
+        "flags" => GroupFlags::ALL
+            .iter()
+            .find(|(_, name)| *name == text)
+            .map(|(bit, _)| bit.0),
         "permissions" | "default_permissions" | "my_permissions" => {
             Permissions::ALL.iter().find(known).map(|(bit, _)| bit.0)
         }
@@ -96,7 +116,10 @@ mod tests {
         assert_eq!(frame_type("SEND"), Some(FrameType::SEND));
         assert_eq!(frame_type("0x3A7A"), Some(FrameType(0x3a7a)));
         assert_eq!(code("INVALID_FIELD"), Some(Code::INVALID_FIELD));
-        let field = message("GroupMember").unwrap().get_field_by_name("permissions").unwrap();
+        let field = message("GroupMember")
+            .unwrap()
+            .get_field_by_name("permissions")
+            .unwrap();
         assert_eq!(number_in(&field, "LIST"), Some(4));
         assert_eq!(frame_type("SENT"), None);
     }

@@ -41,19 +41,27 @@ impl Session {
     /// The family: the first part of the id.
     #[must_use]
     pub fn family(&self) -> &str {
-        self.id.split_once('/').map_or(self.id.as_str(), |(family, _)| family)
+        self.id
+            .split_once('/')
+            .map_or(self.id.as_str(), |(family, _)| family)
     }
 
     /// True if the case changes the testee for everybody, so that it runs alone.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
-        self.needs.iter().any(|need| matches!(need, Need::Clock | Need::Restart | Need::Fault(_)))
+        self.needs
+            .iter()
+            .any(|need| matches!(need, Need::Clock | Need::Restart | Need::Fault(_)))
     }
 
     /// The requirements that its steps prove, each once.
     #[must_use]
     pub fn covers(&self) -> BTreeSet<&str> {
-        self.steps.iter().flat_map(Step::proofs).map(String::as_str).collect()
+        self.steps
+            .iter()
+            .flat_map(Step::proofs)
+            .map(String::as_str)
+            .collect()
     }
 
     /// True if its steps run once for each variant of a sweep.
@@ -106,7 +114,9 @@ pub enum Transport {
 
 impl Transport {
     pub(crate) fn from_name(name: &str) -> Option<Transport> {
-        [Transport::Tcp, Transport::Ws, Transport::Tls].into_iter().find(|transport| transport.name() == name)
+        [Transport::Tcp, Transport::Ws, Transport::Tls]
+            .into_iter()
+            .find(|transport| transport.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -150,29 +160,46 @@ impl Step {
             Action::ExpectSet(all) | Action::OneOf(all) => all,
             _ => &[],
         };
-        self.proves.iter().chain(inner.iter().flat_map(|expect| expect.proves.iter()))
+        self.proves
+            .iter()
+            .chain(inner.iter().flat_map(|expect| expect.proves.iter()))
     }
 }
 
 /// What a step does.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    Connect { preface: Option<Expr>, subprotocol: Option<String>, refused: bool },
+    Connect {
+        preface: Option<Expr>,
+        subprotocol: Option<String>,
+        refused: bool,
+    },
     Login(Login),
     Send(Send),
-    Expect { expect: Expect, times: Expr },
+    Expect {
+        expect: Expect,
+        times: Expr,
+    },
     ExpectSet(Vec<Expect>),
     OneOf(Vec<Expect>),
     Quiet,
     Goaway(Expect),
     Closed,
-    Raw { bytes: Expr, split: Option<usize>, text: bool },
+    Raw {
+        bytes: Expr,
+        split: Option<usize>,
+        text: bool,
+    },
     Reading(bool),
     Cut,
     Close,
     /// In milliseconds.
     Clock(Expr),
-    Restart { graceful: bool, goaways: Vec<usize>, down_ms: Option<Expr> },
+    Restart {
+        graceful: bool,
+        goaways: Vec<usize>,
+        down_ms: Option<Expr>,
+    },
     Admin(Admin),
     Fault(FaultSwitch),
     Bind(Vec<(String, Expr)>),
@@ -244,19 +271,42 @@ pub(crate) struct Expect {
 /// The operators' back door.
 #[derive(Clone, Debug)]
 pub(crate) enum Admin {
-    NewToken { user: String, ttl_ms: Option<Expr>, bind: Option<String> },
-    RevokeToken { token: Expr },
-    DeleteUser { user: String },
-    NewUser { user: String, bind: Option<String> },
-    NewUsers { count: Expr, bind: String },
+    NewToken {
+        user: String,
+        ttl_ms: Option<Expr>,
+        bind: Option<String>,
+    },
+    RevokeToken {
+        token: Expr,
+    },
+    DeleteUser {
+        user: String,
+    },
+    NewUser {
+        user: String,
+        bind: Option<String>,
+    },
+    NewUsers {
+        count: Expr,
+        bind: String,
+    },
 }
 
 /// One case with many results.
 #[derive(Clone, Debug)]
 pub(crate) enum Sweep {
-    Split { step: usize },
-    Truncate { step: usize },
-    Bits { step: usize, first: usize, last: usize, allow: Vec<Outcome> },
+    Split {
+        step: usize,
+    },
+    Truncate {
+        step: usize,
+    },
+    Bits {
+        step: usize,
+        first: usize,
+        last: usize,
+        allow: Vec<Outcome>,
+    },
     Values(Vec<Expr>),
 }
 

@@ -51,7 +51,10 @@ impl Requirements {
     /// # Errors
     /// If the folder or a file in it cannot be read, an id occurs twice, or none is there.
     pub fn read(folder: &Path) -> Result<Requirements, SpecError> {
-        let fail = |message: String| SpecError { path: folder.display().to_string(), message };
+        let fail = |message: String| SpecError {
+            path: folder.display().to_string(),
+            message,
+        };
         let mut found = BTreeMap::new();
         let listing = fs::read_dir(folder).map_err(|error| fail(error.to_string()))?;
         for entry in listing {
@@ -60,14 +63,25 @@ impl Requirements {
                 continue;
             }
             let text = fs::read_to_string(&path).map_err(|error| fail(error.to_string()))?;
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             for requirement in parse(&file, &text) {
                 if let Some(first) = found.insert(requirement.id.clone(), requirement) {
-                    return Err(fail(format!("{} is defined twice, in {} too", first.id, first.file)));
+                    return Err(fail(format!(
+                        "{} is defined twice, in {} too",
+                        first.id, first.file
+                    )));
                 }
             }
         }
-        if found.is_empty() { Err(fail("no requirement in it".to_owned())) } else { Ok(Requirements(found)) }
+        if found.is_empty() {
+            Err(fail("no requirement in it".to_owned()))
+        } else {
+            Ok(Requirements(found))
+        }
     }
 
     /// The requirement with this id.
@@ -89,7 +103,12 @@ fn parse(file: &str, text: &str) -> Vec<Requirement> {
         if let Some(heading) = line.strip_prefix('#') {
             anchor = slug(heading.trim_start_matches('#').trim());
         } else if let Some(requirement) = requirement(line) {
-            found.push(Requirement { file: file.to_owned(), line: index + 1, anchor: anchor.clone(), ..requirement });
+            found.push(Requirement {
+                file: file.to_owned(),
+                line: index + 1,
+                anchor: anchor.clone(),
+                ..requirement
+            });
         }
     }
     found
@@ -100,7 +119,8 @@ fn requirement(line: &str) -> Option<Requirement> {
     let (how, sentence) = rest.split_once(") ")?;
     let (role, observed) = how.split_once("; ")?;
     let (family, number) = id.split_once('-')?;
-    let is_id = family.bytes().all(|byte| byte.is_ascii_uppercase()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_id = family.bytes().all(|byte| byte.is_ascii_uppercase())
+        && number.bytes().all(|byte| byte.is_ascii_digit());
     is_id.then(|| Requirement {
         id: id.to_owned(),
         role: role.to_owned(),
@@ -133,16 +153,23 @@ mod tests {
 
     #[test]
     fn a_requirement_is_one_line_under_a_heading() {
-        let found = parse("x.md", "# X\n\n## ERROR and GOAWAY\n\n- [ERR-001] (server; wire) ERROR MUST be sent only as a reply.\n- no\n");
+        let found = parse(
+            "x.md",
+            "# X\n\n## ERROR and GOAWAY\n\n- [ERR-001] (server; wire) ERROR MUST be sent only as a reply.\n- no\n",
+        );
         let only = found.first().unwrap();
-        assert_eq!((only.id.as_str(), only.line, only.anchor.as_str()), ("ERR-001", 5, "error-and-goaway"));
+        assert_eq!(
+            (only.id.as_str(), only.line, only.anchor.as_str()),
+            ("ERR-001", 5, "error-and-goaway")
+        );
         assert_eq!(only.sentence, "ERROR MUST be sent only as a reply.");
         assert_eq!(found.len(), 1);
     }
 
     #[test]
     fn the_specification_can_be_read() {
-        let all = Requirements::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../spec"))).unwrap();
+        let all =
+            Requirements::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../spec"))).unwrap();
         assert!(all.iter().count() > 200);
         assert!(all.get("SND-014").unwrap().is_observable_of_server());
         assert!(!all.get("SND-053").unwrap().is_observable_of_server());

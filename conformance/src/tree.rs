@@ -15,7 +15,10 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(line: usize, message: impl Into<String>) -> Fault {
-        Fault { line, message: message.into() }
+        Fault {
+            line,
+            message: message.into(),
+        }
     }
 }
 
@@ -64,7 +67,10 @@ pub(crate) fn parse(text: &str) -> Result<Fields, Fault> {
         let line = error.span().map_or(1, |span| lines.at(span.start));
         Fault::new(line, format!("not TOML: {}", error.message()))
     })?;
-    Ok(Fields { line: 1, entries: entries(table.get_ref(), &lines)? })
+    Ok(Fields {
+        line: 1,
+        entries: entries(table.get_ref(), &lines)?,
+    })
 }
 
 struct Lines(Vec<usize>);
@@ -84,7 +90,11 @@ fn entries(table: &DeTable<'_>, lines: &Lines) -> Result<Vec<Entry>, Fault> {
     for (key, value) in table {
         let line = lines.at(key.span().start);
         let node = node(value.get_ref(), lines.at(value.span().start), lines)?;
-        found.push(Entry { key: key.get_ref().to_string(), line, node });
+        found.push(Entry {
+            key: key.get_ref().to_string(),
+            line,
+            node,
+        });
     }
     // The map sorts by key; the order of the file is the one that people read.
     found.sort_by_key(|entry| entry.line);
@@ -96,8 +106,9 @@ fn node(value: &DeValue<'_>, line: usize, lines: &Lines) -> Result<Node, Fault> 
         DeValue::String(text) => Data::Text(text.to_string()),
         DeValue::Boolean(yes) => Data::Bool(*yes),
         DeValue::Integer(number) => Data::Int(
-            i128::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| Fault::new(line, format!("integer {} is out of range", number.as_str())))?,
+            i128::from_str_radix(number.as_str(), number.radix()).map_err(|_| {
+                Fault::new(line, format!("integer {} is out of range", number.as_str()))
+            })?,
         ),
         DeValue::Array(items) => Data::List(
             items
@@ -106,7 +117,12 @@ fn node(value: &DeValue<'_>, line: usize, lines: &Lines) -> Result<Node, Fault> 
                 .collect::<Result<_, _>>()?,
         ),
         DeValue::Table(table) => Data::Table(entries(table, lines)?),
-        other => return Err(Fault::new(line, format!("{} has no use here", other.type_str()))),
+        other => {
+            return Err(Fault::new(
+                line,
+                format!("{} has no use here", other.type_str()),
+            ));
+        }
     };
     Ok(Node { line, data })
 }
@@ -115,21 +131,30 @@ impl Node {
     pub(crate) fn text(self) -> Result<String, Fault> {
         match self.data {
             Data::Text(text) => Ok(text),
-            other => Err(Fault::new(self.line, format!("expected a string, found {other}"))),
+            other => Err(Fault::new(
+                self.line,
+                format!("expected a string, found {other}"),
+            )),
         }
     }
 
     pub(crate) fn boolean(self) -> Result<bool, Fault> {
         match self.data {
             Data::Bool(yes) => Ok(yes),
-            other => Err(Fault::new(self.line, format!("expected true or false, found {other}"))),
+            other => Err(Fault::new(
+                self.line,
+                format!("expected true or false, found {other}"),
+            )),
         }
     }
 
     pub(crate) fn int(self) -> Result<i128, Fault> {
         match self.data {
             Data::Int(number) => Ok(number),
-            other => Err(Fault::new(self.line, format!("expected an integer, found {other}"))),
+            other => Err(Fault::new(
+                self.line,
+                format!("expected an integer, found {other}"),
+            )),
         }
     }
 
@@ -143,7 +168,10 @@ impl Node {
     pub(crate) fn list(self) -> Result<Vec<Node>, Fault> {
         match self.data {
             Data::List(items) => Ok(items),
-            other => Err(Fault::new(self.line, format!("expected a list, found {other}"))),
+            other => Err(Fault::new(
+                self.line,
+                format!("expected a list, found {other}"),
+            )),
         }
     }
 
@@ -153,15 +181,25 @@ impl Node {
 
     pub(crate) fn fields(self) -> Result<Fields, Fault> {
         match self.data {
-            Data::Table(entries) => Ok(Fields { line: self.line, entries }),
-            other => Err(Fault::new(self.line, format!("expected a table, found {other}"))),
+            Data::Table(entries) => Ok(Fields {
+                line: self.line,
+                entries,
+            }),
+            other => Err(Fault::new(
+                self.line,
+                format!("expected a table, found {other}"),
+            )),
         }
     }
 
     /// Only `true` means anything here: a verb that is switched on.
     pub(crate) fn only_true(self) -> Result<(), Fault> {
         let line = self.line;
-        if self.boolean()? { Ok(()) } else { Err(Fault::new(line, "only true has a meaning here")) }
+        if self.boolean()? {
+            Ok(())
+        } else {
+            Err(Fault::new(line, "only true has a meaning here"))
+        }
     }
 }
 
@@ -179,7 +217,8 @@ impl Fields {
     }
 
     pub(crate) fn need(&mut self, key: &str) -> Result<Node, Fault> {
-        self.take(key).ok_or_else(|| Fault::new(self.line, format!("key `{key}` is missing")))
+        self.take(key)
+            .ok_or_else(|| Fault::new(self.line, format!("key `{key}` is missing")))
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -189,7 +228,10 @@ impl Fields {
     pub(crate) fn finish(self, what: &str) -> Result<(), Fault> {
         match self.entries.into_iter().next() {
             None => Ok(()),
-            Some(entry) => Err(Fault::new(entry.line, format!("unknown key `{}` in {what}", entry.key))),
+            Some(entry) => Err(Fault::new(
+                entry.line,
+                format!("unknown key `{}` in {what}", entry.key),
+            )),
         }
     }
 }

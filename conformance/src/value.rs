@@ -34,9 +34,15 @@ impl std::fmt::Display for Val {
 pub(crate) fn show_bytes(bytes: &[u8]) -> String {
     const SHOWN: usize = 32;
     let head = bytes.get(..SHOWN).unwrap_or(bytes);
-    let dots = if bytes.len() > SHOWN { format!("... ({} bytes)", bytes.len()) } else { String::new() };
+    let dots = if bytes.len() > SHOWN {
+        format!("... ({} bytes)", bytes.len())
+    } else {
+        String::new()
+    };
     match std::str::from_utf8(head) {
-        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => format!("text:{text}{dots}"),
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => {
+            format!("text:{text}{dots}")
+        }
         _ => format!("hex:{}{dots}", hex(head)),
     }
 }
@@ -56,7 +62,12 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     if digits.len() % 2 != 0 {
         return None;
     }
-    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    Some(
+        digits
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect(),
+    )
 }
 
 /// A value as it is written: known, or made of variables.
@@ -64,9 +75,15 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 pub(crate) enum Expr {
     Literal(Val),
     /// A variable plus a number.
-    Var { name: String, add: i128 },
+    Var {
+        name: String,
+        add: i128,
+    },
     /// One byte so many times.
-    Fill { count: Box<Expr>, byte: u8 },
+    Fill {
+        count: Box<Expr>,
+        byte: u8,
+    },
     List(Vec<Expr>),
 }
 
@@ -82,11 +99,15 @@ impl Expr {
         match self {
             Expr::Literal(value) => Ok(value.clone()),
             Expr::Var { name, add } => {
-                let value = scope.lookup(name).ok_or_else(|| format!("${name} has no value"))?;
+                let value = scope
+                    .lookup(name)
+                    .ok_or_else(|| format!("${name} has no value"))?;
                 match value {
                     value if *add == 0 => Ok(value),
                     Val::Int(number) => Ok(Val::Int(number + add)),
-                    other => Err(format!("${name} is {other}, and only numbers can be added to")),
+                    other => Err(format!(
+                        "${name} is {other}, and only numbers can be added to"
+                    )),
                 }
             }
             Expr::Fill { count, byte } => {
@@ -96,7 +117,11 @@ impl Expr {
                     _ => Err(format!("fill cannot make {count} bytes")),
                 }
             }
-            Expr::List(items) => items.iter().map(|item| item.eval(scope)).collect::<Result<_, _>>().map(Val::List),
+            Expr::List(items) => items
+                .iter()
+                .map(|item| item.eval(scope))
+                .collect::<Result<_, _>>()
+                .map(Val::List),
         }
     }
 
@@ -124,7 +149,9 @@ const MAX_FILL: i128 = 1 << 24;
 
 /// `$name`, `$name+1`, `$name-1`; `None` if the text is no variable.
 pub(crate) fn variable(text: &str, line: usize) -> Result<Option<Expr>, Fault> {
-    let Some(rest) = text.strip_prefix('$') else { return Ok(None) };
+    let Some(rest) = text.strip_prefix('$') else {
+        return Ok(None);
+    };
     let bad = || Fault::new(line, format!("`{text}` is not a variable"));
     let end = rest.find(['+', '-']).filter(|at| {
         // A hyphen within a name belongs to it: only digits up to the end make a sum.
@@ -136,8 +163,15 @@ pub(crate) fn variable(text: &str, line: usize) -> Result<Option<Expr>, Fault> {
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(bad());
     }
-    let add = if sum.is_empty() { 0 } else { sum.parse().map_err(|_| bad())? };
-    Ok(Some(Expr::Var { name: name.to_owned(), add }))
+    let add = if sum.is_empty() {
+        0
+    } else {
+        sum.parse().map_err(|_| bad())?
+    };
+    Ok(Some(Expr::Var {
+        name: name.to_owned(),
+        add,
+    }))
 }
 
 /// `hex:00ff`, `text:hello`, `fill:70000:61`, or a variable.
@@ -148,7 +182,10 @@ pub(crate) fn bytes_expr(node: Node) -> Result<Expr, Fault> {
         return Ok(variable);
     }
     written_bytes(&text, line)?.ok_or_else(|| {
-        Fault::new(line, format!("bytes start with `hex:`, `text:`, `fill:` or `$`, and {text:?} does not"))
+        Fault::new(
+            line,
+            format!("bytes start with `hex:`, `text:`, `fill:` or `$`, and {text:?} does not"),
+        )
     })
 }
 
@@ -160,19 +197,30 @@ fn written_bytes(text: &str, line: usize) -> Result<Option<Expr>, Fault> {
         return Ok(Some(Expr::Literal(Val::Bytes(bytes.into()))));
     }
     if let Some(rest) = text.strip_prefix("text:") {
-        return Ok(Some(Expr::Literal(Val::Bytes(Bytes::copy_from_slice(rest.as_bytes())))));
+        return Ok(Some(Expr::Literal(Val::Bytes(Bytes::copy_from_slice(
+            rest.as_bytes(),
+        )))));
     }
     if let Some(rest) = text.strip_prefix("fill:") {
-        let (count, byte) = rest.split_once(':').ok_or_else(|| bad("fill needs a count and a byte, as fill:100:61"))?;
+        let (count, byte) = rest
+            .split_once(':')
+            .ok_or_else(|| bad("fill needs a count and a byte, as fill:100:61"))?;
         let byte = u8::from_str_radix(byte, 16).map_err(|_| bad("not a byte in hex"))?;
         let count = match variable(count, line)? {
             Some(variable) => variable,
             None => {
-                let count = count.parse().ok().filter(|count| *count <= MAX_FILL).ok_or_else(|| bad("not a count"))?;
+                let count = count
+                    .parse()
+                    .ok()
+                    .filter(|count| *count <= MAX_FILL)
+                    .ok_or_else(|| bad("not a count"))?;
                 Expr::Literal(Val::Int(count))
             }
         };
-        return Ok(Some(Expr::Fill { count: Box::new(count), byte }));
+        return Ok(Some(Expr::Fill {
+            count: Box::new(count),
+            byte,
+        }));
     }
     Ok(None)
 }
@@ -187,8 +235,15 @@ pub(crate) fn untyped_expr(node: Node) -> Result<Expr, Fault> {
             Some(variable) => Ok(variable),
             None => Ok(written_bytes(&text, line)?.unwrap_or(Expr::Literal(Val::Text(text)))),
         },
-        Data::List(items) => items.into_iter().map(untyped_expr).collect::<Result<_, _>>().map(Expr::List),
-        other => Err(Fault::new(line, format!("expected a single value, found {other}"))),
+        Data::List(items) => items
+            .into_iter()
+            .map(untyped_expr)
+            .collect::<Result<_, _>>()
+            .map(Expr::List),
+        other => Err(Fault::new(
+            line,
+            format!("expected a single value, found {other}"),
+        )),
     }
 }
 
@@ -200,7 +255,9 @@ pub(crate) fn typed_expr(node: Node, field: &FieldDescriptor) -> Result<Expr, Fa
     {
         return Ok(variable);
     }
-    let expected = |what: &str, found: &Data| Fault::new(line, format!("{} is {what}, found {found}", field.name()));
+    let expected = |what: &str, found: &Data| {
+        Fault::new(line, format!("{} is {what}, found {found}", field.name()))
+    };
     let value = match (field.kind(), node.data) {
         (Kind::Bool, Data::Bool(yes)) => Val::Bool(yes),
         (Kind::Bool, other) => return Err(expected("a boolean", &other)),
@@ -224,24 +281,35 @@ fn enum_value(kind: &EnumDescriptor, data: Data, line: usize) -> Result<i128, Fa
         Data::Text(name) => names::enum_number(kind, &name)
             .map(i128::from)
             .ok_or_else(|| Fault::new(line, format!("{} has no value {name}", kind.name()))),
-        other => Err(Fault::new(line, format!("expected a value of {}, found {other}", kind.name()))),
+        other => Err(Fault::new(
+            line,
+            format!("expected a value of {}, found {other}", kind.name()),
+        )),
     }
 }
 
 fn unsigned(field: &FieldDescriptor, data: Data, line: usize, max: i128) -> Result<i128, Fault> {
     match data {
         Data::Int(number) if (0..=max).contains(&number) => Ok(number),
-        Data::Int(number) => Err(Fault::new(line, format!("{number} does not fit {}", field.name()))),
+        Data::Int(number) => Err(Fault::new(
+            line,
+            format!("{number} does not fit {}", field.name()),
+        )),
         Data::Text(name) => names::number_in(field, &name)
             .map(i128::from)
             .ok_or_else(|| Fault::new(line, format!("{} knows no {name:?}", field.name()))),
         Data::List(items) if names::is_mask(field) => mask(field, items, line),
-        other => Err(Fault::new(line, format!("{} is a number, found {other}", field.name()))),
+        other => Err(Fault::new(
+            line,
+            format!("{} is a number, found {other}", field.name()),
+        )),
     }
 }
 
 fn mask(field: &FieldDescriptor, items: Vec<Node>, line: usize) -> Result<i128, Fault> {
-    items.into_iter().try_fold(0, |bits, item| Ok(bits | unsigned(field, item.data, line, i128::from(u32::MAX))?))
+    items.into_iter().try_fold(0, |bits, item| {
+        Ok(bits | unsigned(field, item.data, line, i128::from(u32::MAX))?)
+    })
 }
 
 /// The value as one of this field, for a message that is sent.
@@ -255,17 +323,23 @@ pub(crate) fn to_field(value: &Val, field: &FieldDescriptor) -> Result<Value, St
         }
         (Kind::Bytes, Val::Bytes(bytes)) => Value::Bytes(bytes.clone()),
         (Kind::Bytes, Val::Text(text)) => Value::Bytes(Bytes::copy_from_slice(text.as_bytes())),
-        (Kind::Enum(_), Val::Int(number)) => Value::EnumNumber(i32::try_from(*number).map_err(|_| wrong())?),
-        (Kind::Uint32, Val::Int(number)) => Value::U32(u32::try_from(*number).map_err(|_| wrong())?),
-        (Kind::Uint64, Val::Int(number)) => Value::U64(u64::try_from(*number).map_err(|_| wrong())?),
+        (Kind::Enum(_), Val::Int(number)) => {
+            Value::EnumNumber(i32::try_from(*number).map_err(|_| wrong())?)
+        }
+        (Kind::Uint32, Val::Int(number)) => {
+            Value::U32(u32::try_from(*number).map_err(|_| wrong())?)
+        }
+        (Kind::Uint64, Val::Int(number)) => {
+            Value::U64(u64::try_from(*number).map_err(|_| wrong())?)
+        }
         // A name that stands in a list of sweep values, or was bound.
         (Kind::Uint32, Val::Text(name)) => names::number_in(field, name)
             .and_then(|number| u32::try_from(number).ok())
             .map(Value::U32)
             .ok_or_else(wrong)?,
-        (Kind::Enum(kind), Val::Text(name)) => {
-            names::enum_number(&kind, name).map(Value::EnumNumber).ok_or_else(wrong)?
-        }
+        (Kind::Enum(kind), Val::Text(name)) => names::enum_number(&kind, name)
+            .map(Value::EnumNumber)
+            .ok_or_else(wrong)?,
         _ => return Err(wrong()),
     })
 }
@@ -286,7 +360,9 @@ pub(crate) fn from_field(value: &Value) -> Option<Val> {
 /// Equal as they would be on the wire: a text and its bytes are the same.
 pub(crate) fn same(left: &Val, right: &Val) -> bool {
     match (left, right) {
-        (Val::Text(text), Val::Bytes(bytes)) | (Val::Bytes(bytes), Val::Text(text)) => text.as_bytes() == bytes,
+        (Val::Text(text), Val::Bytes(bytes)) | (Val::Bytes(bytes), Val::Text(text)) => {
+            text.as_bytes() == bytes
+        }
         _ => left == right,
     }
 }
@@ -307,8 +383,14 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &Val) {
-        let node = Node { line: 1, data: Data::Text(text.to_owned()) };
-        assert_eq!(untyped_expr(node).unwrap().eval(&One).as_ref(), Ok(expected));
+        let node = Node {
+            line: 1,
+            data: Data::Text(text.to_owned()),
+        };
+        assert_eq!(
+            untyped_expr(node).unwrap().eval(&One).as_ref(),
+            Ok(expected)
+        );
     }
 
     #[test]
@@ -324,7 +406,10 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for text in ["$", "$a b", "hex:0", "hex:zz", "fill:3", "fill:x:61"] {
-            let node = Node { line: 7, data: Data::Text(text.to_owned()) };
+            let node = Node {
+                line: 7,
+                data: Data::Text(text.to_owned()),
+            };
             assert_eq!(untyped_expr(node).unwrap_err().line, 7, "{text}");
         }
     }

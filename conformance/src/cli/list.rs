@@ -25,7 +25,12 @@ pub(super) fn run(args: &ListArgs, folders: &Folders) -> u8 {
         Ok(suite) => suite,
         Err(code) => return code,
     };
-    if !args.filter.is_empty() && !suite.sessions.iter().any(|session| selects(&args.filter, session)) {
+    if !args.filter.is_empty()
+        && !suite
+            .sessions
+            .iter()
+            .any(|session| selects(&args.filter, session))
+    {
         return complain("no case fits the filter");
     }
     let mut out = io::stdout().lock();
@@ -35,21 +40,47 @@ pub(super) fn run(args: &ListArgs, folders: &Folders) -> u8 {
         (true, json) => requirements(&mut out, &suite, json),
     };
     // A reader that went away, as `head` does, is no failure of ours.
-    written.map_or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { EXIT_USAGE }, |()| 0)
+    written.map_or_else(
+        |error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                0
+            } else {
+                EXIT_USAGE
+            }
+        },
+        |()| 0,
+    )
 }
 
 fn cases(out: &mut dyn Write, suite: &Suite, args: &ListArgs) -> io::Result<()> {
-    let chosen: Vec<_> = suite.sessions.iter().filter(|session| selects(&args.filter, session)).collect();
-    let width = chosen.iter().map(|session| session.id.len()).max().unwrap_or(0);
+    let chosen: Vec<_> = suite
+        .sessions
+        .iter()
+        .filter(|session| selects(&args.filter, session))
+        .collect();
+    let width = chosen
+        .iter()
+        .map(|session| session.id.len())
+        .max()
+        .unwrap_or(0);
     for session in &chosen {
         let covers: Vec<&str> = session.covers().into_iter().collect();
-        writeln!(out, "{:width$}  {}  [{}]", session.id, session.title, covers.join(" "))?;
+        writeln!(
+            out,
+            "{:width$}  {}  [{}]",
+            session.id,
+            session.title,
+            covers.join(" ")
+        )?;
     }
     writeln!(out, "{} cases", chosen.len())
 }
 
 fn cases_json(out: &mut dyn Write, suite: &Suite, args: &ListArgs) -> io::Result<()> {
-    let chosen = suite.sessions.iter().filter(|session| selects(&args.filter, session));
+    let chosen = suite
+        .sessions
+        .iter()
+        .filter(|session| selects(&args.filter, session));
     let cases: Vec<_> = chosen
         .map(|session| {
             json!({
@@ -90,8 +121,19 @@ fn requirements(out: &mut dyn Write, suite: &Suite, as_json: bool) -> io::Result
             observable += 1;
             claimed += usize::from(!cases.is_empty());
         }
-        let proved = if cases.is_empty() { "-".to_owned() } else { cases.join(" ") };
-        writeln!(out, "{} ({}; {})  {proved}", requirement.id, requirement.role, requirement.observed)?;
+        let proved = if cases.is_empty() {
+            "-".to_owned()
+        } else {
+            cases.join(" ")
+        };
+        writeln!(
+            out,
+            "{} ({}; {})  {proved}",
+            requirement.id, requirement.role, requirement.observed
+        )?;
     }
-    writeln!(out, "{claimed} of {observable} observable requirements of servers are proved by a case")
+    writeln!(
+        out,
+        "{claimed} of {observable} observable requirements of servers are proved by a case"
+    )
 }

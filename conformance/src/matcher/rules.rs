@@ -56,8 +56,26 @@ impl Comparison {
 }
 
 const KEYS: [&str; 20] = [
-    "bind", "any", "absent", "gt", "ge", "lt", "le", "between", "len", "min_len", "max_len", "prefix", "not",
-    "distinct", "unordered", "count", "contains", "bits", "clear_bits", "eq",
+    "bind",
+    "any",
+    "absent",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "between",
+    "len",
+    "min_len",
+    "max_len",
+    "prefix",
+    "not",
+    "distinct",
+    "unordered",
+    "count",
+    "contains",
+    "bits",
+    "clear_bits",
+    "eq",
 ];
 
 /// True if this table, where a message is expected, holds rules on it and not its fields.
@@ -70,12 +88,18 @@ pub(super) fn is_rules(entries: &[Entry], message: &MessageDescriptor) -> bool {
 /// Reads a table of rules.
 pub(super) fn parse(table: Fields, field: &FieldDescriptor) -> Result<Vec<Rule>, Fault> {
     if table.entries.is_empty() {
-        return Err(Fault::new(table.line, format!("an empty matcher for {}", field.name())));
+        return Err(Fault::new(
+            table.line,
+            format!("an empty matcher for {}", field.name()),
+        ));
     }
     let mut rules = Vec::with_capacity(table.entries.len());
     for Entry { key, line, node } in table.entries {
         let items = |node: Node| -> Result<Vec<FieldMatcher>, Fault> {
-            node.list()?.into_iter().map(|item| FieldMatcher::parse(item, field, false)).collect()
+            node.list()?
+                .into_iter()
+                .map(|item| FieldMatcher::parse(item, field, false))
+                .collect()
         };
         match key.as_str() {
             "bind" => rules.push(Rule::Bind(node.text()?)),
@@ -87,8 +111,10 @@ pub(super) fn parse(table: Fields, field: &FieldDescriptor) -> Result<Vec<Rule>,
             "lt" => rules.push(Rule::Compare(Comparison::Below, number(node)?)),
             "le" => rules.push(Rule::Compare(Comparison::AtMost, number(node)?)),
             "between" => {
-                let bounds: [Node; 2] =
-                    node.list()?.try_into().map_err(|_| Fault::new(line, "between has a lower and an upper bound"))?;
+                let bounds: [Node; 2] = node
+                    .list()?
+                    .try_into()
+                    .map_err(|_| Fault::new(line, "between has a lower and an upper bound"))?;
                 let [low, high] = bounds;
                 rules.push(Rule::Compare(Comparison::AtLeast, number(low)?));
                 rules.push(Rule::Compare(Comparison::AtMost, number(high)?));
@@ -97,16 +123,29 @@ pub(super) fn parse(table: Fields, field: &FieldDescriptor) -> Result<Vec<Rule>,
             "min_len" => rules.push(Rule::Len(Comparison::AtLeast, number(node)?)),
             "max_len" => rules.push(Rule::Len(Comparison::AtMost, number(node)?)),
             "prefix" => rules.push(Rule::Prefix(prefix(node, field)?)),
-            "not" => rules.push(Rule::Not(Box::new(FieldMatcher::parse(node, field, field.is_list())?))),
+            "not" => rules.push(Rule::Not(Box::new(FieldMatcher::parse(
+                node,
+                field,
+                field.is_list(),
+            )?))),
             "distinct" => {
-                let others = node.list()?.into_iter().map(untyped_expr).collect::<Result<_, _>>()?;
+                let others = node
+                    .list()?
+                    .into_iter()
+                    .map(untyped_expr)
+                    .collect::<Result<_, _>>()?;
                 rules.push(Rule::Distinct(others));
             }
             "unordered" => rules.push(Rule::Unordered(items(node)?)),
             "contains" => rules.push(Rule::Contains(items(node)?)),
             "bits" => rules.push(Rule::BitsSet(typed_expr(node, field)?)),
             "clear_bits" => rules.push(Rule::BitsClear(typed_expr(node, field)?)),
-            _ => return Err(Fault::new(line, format!("unknown matcher `{key}` for {}", field.name()))),
+            _ => {
+                return Err(Fault::new(
+                    line,
+                    format!("unknown matcher `{key}` for {}", field.name()),
+                ));
+            }
         }
     }
     // What a rule compares with may be bound by the rule beside it, never the other way round: bind last.
@@ -139,7 +178,8 @@ impl Rule {
         let scalar = || value.and_then(from_field).or_else(|| default_of(field));
         match self {
             Rule::Bind(name) => {
-                let found = scalar().ok_or_else(|| mismatch(format!("a value for ${name}"), value))?;
+                let found =
+                    scalar().ok_or_else(|| mismatch(format!("a value for ${name}"), value))?;
                 binds.new.insert(name.clone(), found);
                 Ok(())
             }
@@ -157,7 +197,9 @@ impl Rule {
             Rule::Len(comparison, expr) => {
                 let bound = match expr.eval(binds) {
                     Ok(Val::Int(bound)) => bound,
-                    Ok(other) => return Err(mismatch(format!("a length, and {other} is none"), value)),
+                    Ok(other) => {
+                        return Err(mismatch(format!("a length, and {other} is none"), value));
+                    }
                     Err(error) => return Err(mismatch(error, value)),
                 };
                 let len = length(value);
@@ -181,20 +223,36 @@ impl Rule {
                 let found = scalar().ok_or_else(|| mismatch("a value".to_owned(), value))?;
                 for other in others {
                     let other = other.eval(binds).map_err(|error| mismatch(error, value))?;
-                    hold(!same(&found, &other), || format!("other than {other}"), value)?;
+                    hold(
+                        !same(&found, &other),
+                        || format!("other than {other}"),
+                        value,
+                    )?;
                 }
                 Ok(())
             }
             Rule::Unordered(matchers) => {
                 let items = value.and_then(Value::as_list).unwrap_or_default();
-                hold(items.len() == matchers.len(), || format!("{} items in any order", matchers.len()), value)?;
+                hold(
+                    items.len() == matchers.len(),
+                    || format!("{} items in any order", matchers.len()),
+                    value,
+                )?;
                 contains(matchers, items, field, value, binds)
             }
-            Rule::Contains(matchers) => {
-                contains(matchers, value.and_then(Value::as_list).unwrap_or_default(), field, value, binds)
-            }
-            Rule::BitsSet(expr) => bits(expr, value, binds, "bits set", |found, mask| found & mask == mask),
-            Rule::BitsClear(expr) => bits(expr, value, binds, "bits clear", |found, mask| found & mask == 0),
+            Rule::Contains(matchers) => contains(
+                matchers,
+                value.and_then(Value::as_list).unwrap_or_default(),
+                field,
+                value,
+                binds,
+            ),
+            Rule::BitsSet(expr) => bits(expr, value, binds, "bits set", |found, mask| {
+                found & mask == mask
+            }),
+            Rule::BitsClear(expr) => bits(expr, value, binds, "bits clear", |found, mask| {
+                found & mask == 0
+            }),
         }
     }
 
@@ -209,13 +267,23 @@ impl Rule {
             | Rule::BitsClear(expr) => visit(Use::Read(expr)),
             Rule::Not(matcher) => matcher.visit(visit),
             Rule::Distinct(others) => others.iter().for_each(|other| visit(Use::Read(other))),
-            Rule::Unordered(items) | Rule::Contains(items) => items.iter().for_each(|item| item.visit(visit)),
+            Rule::Unordered(items) | Rule::Contains(items) => {
+                items.iter().for_each(|item| item.visit(visit))
+            }
         }
     }
 }
 
-fn hold(holds: bool, expected: impl FnOnce() -> String, value: Option<&Value>) -> Result<(), Mismatch> {
-    if holds { Ok(()) } else { Err(mismatch(expected(), value)) }
+fn hold(
+    holds: bool,
+    expected: impl FnOnce() -> String,
+    value: Option<&Value>,
+) -> Result<(), Mismatch> {
+    if holds {
+        Ok(())
+    } else {
+        Err(mismatch(expected(), value))
+    }
 }
 
 fn length(value: Option<&Value>) -> i128 {
@@ -238,7 +306,11 @@ fn contains(
 ) -> Result<(), Mismatch> {
     let mut left: Vec<&Value> = items.iter().collect();
     for (number, matcher) in matchers.iter().enumerate() {
-        let fits = left.iter().position(|item| matcher.check(field, Some(item), &mut Binds::new(binds)).is_ok());
+        let fits = left.iter().position(|item| {
+            matcher
+                .check(field, Some(item), &mut Binds::new(binds))
+                .is_ok()
+        });
         match fits {
             Some(at) => matcher.check(field, Some(left.remove(at)), binds)?,
             None => return Err(mismatch(format!("an item that fits entry {number}"), value)),

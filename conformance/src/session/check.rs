@@ -10,8 +10,17 @@ use crate::value::Expr;
 use tidewire_codec::FrameType;
 
 /// Everything that is wrong with this case, given the others.
-pub(super) fn check(session: &Session, all: &BTreeMap<String, Session>, requirements: &Requirements) -> Vec<Fault> {
-    let mut checker = Checker { session, names: BTreeSet::new(), sends: Vec::new(), faults: Vec::new() };
+pub(super) fn check(
+    session: &Session,
+    all: &BTreeMap<String, Session>,
+    requirements: &Requirements,
+) -> Vec<Fault> {
+    let mut checker = Checker {
+        session,
+        names: BTreeSet::new(),
+        sends: Vec::new(),
+        faults: Vec::new(),
+    };
     checker.head(all);
     if let Some(Sweep::Values(_)) = session.sweep {
         checker.names.insert("sweep".to_owned());
@@ -22,13 +31,29 @@ pub(super) fn check(session: &Session, all: &BTreeMap<String, Session>, requirem
             match requirements.get(id) {
                 None => checker.fault(step.line, format!("there is no requirement {id}")),
                 Some(found) if found.role == "client" => {
-                    checker.fault(step.line, format!("{id} is the client's: a server cannot prove it"));
+                    checker.fault(
+                        step.line,
+                        format!("{id} is the client's: a server cannot prove it"),
+                    );
                 }
                 Some(_) => {}
             }
         }
     }
     checker.faults
+}
+
+/// True if following the twins does not end.
+fn comes_back(session: &Session, all: &BTreeMap<String, Session>) -> bool {
+    let mut next = session.twin.as_ref();
+    for _ in 0..=all.len() {
+        match next {
+            None => return false,
+            Some(id) if *id == session.id => return true,
+            Some(id) => next = all.get(id).and_then(|twin| twin.twin.as_ref()),
+        }
+    }
+    true
 }
 
 struct Checker<'a> {
@@ -52,12 +77,16 @@ impl<'a> Checker<'a> {
         }
         match &session.twin {
             None if session.is_negative() => {
-                self.fault(1, "a case whose last proof is an ERROR or a GOAWAY names its `twin`");
+                self.fault(
+                    1,
+                    "a case whose last proof is an ERROR or a GOAWAY names its `twin`",
+                );
             }
             Some(twin) => match all.get(twin) {
                 None => self.fault(1, format!("there is no case {twin} to be the twin")),
-                Some(_) if *twin == session.id => self.fault(1, "a case cannot be its own twin"),
-                Some(twin) if twin.twin.is_some() => self.fault(1, "the twin is valid and so has no twin itself"),
+                Some(_) if comes_back(session, all) => {
+                    self.fault(1, "the twins of this case lead back to it")
+                }
                 Some(_) => {}
             },
             None => {}
@@ -66,10 +95,14 @@ impl<'a> Checker<'a> {
         for step in &session.steps {
             let lacking = match &step.action {
                 Action::Clock(_) if !needs(&Need::Clock) => "clock",
-                Action::Restart { down_ms: Some(_), .. } if !needs(&Need::Clock) => "clock",
+                Action::Restart {
+                    down_ms: Some(_), ..
+                } if !needs(&Need::Clock) => "clock",
                 Action::Restart { .. } if !needs(&Need::Restart) => "restart",
                 Action::Admin(_) if !needs(&Need::Provision) => "provision",
-                Action::Fault(switch) if !needs(&Need::Fault(switch.name().to_owned())) => switch.name(),
+                Action::Fault(switch) if !needs(&Need::Fault(switch.name().to_owned())) => {
+                    switch.name()
+                }
                 _ => continue,
             };
             self.fault(step.line, format!("`needs` does not name {lacking:?}"));
@@ -79,18 +112,26 @@ impl<'a> Checker<'a> {
     fn step(&mut self, step: &'a Step) {
         let line = step.line;
         match &step.action {
-            Action::Connect { preface, .. } => preface.iter().for_each(|expr| self.read(expr, line)),
+            Action::Connect { preface, .. } => {
+                preface.iter().for_each(|expr| self.read(expr, line))
+            }
             Action::Login(login) => self.login(login, step),
             Action::Send(send) => {
-                let many = send.times != super::verbs::ONCE;
                 self.known(&send.frame, line);
                 match &send.body {
                     Payload::Empty => {}
-                    Payload::Fields(body) => body.visit(&mut |expr| self.read_in_send(expr, line, many)),
+                    Payload::Fields(body) => {
+                        body.visit(&mut |expr| self.read_in_send(expr, line, true))
+                    }
                     Payload::Raw(expr) => self.read(expr, line),
                 }
-                [&send.extra, &send.reference].into_iter().flatten().for_each(|expr| self.read(expr, line));
-                [&send.flags, &send.times].into_iter().for_each(|expr| self.read(expr, line));
+                [&send.extra, &send.reference]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|expr| self.read(expr, line));
+                [&send.flags, &send.times]
+                    .into_iter()
+                    .for_each(|expr| self.read(expr, line));
                 if let (Some(name), Some(actor)) = (&send.name, step.actor) {
                     self.sends.push((actor, name));
                 }
@@ -99,11 +140,15 @@ impl<'a> Checker<'a> {
                 self.read(times, line);
                 self.expect(expect, step);
             }
-            Action::ExpectSet(all) | Action::OneOf(all) => all.iter().for_each(|expect| self.expect(expect, step)),
+            Action::ExpectSet(all) | Action::OneOf(all) => {
+                all.iter().for_each(|expect| self.expect(expect, step))
+            }
             Action::Goaway(expect) => self.expect(expect, step),
             Action::Raw { bytes, .. } => self.read(bytes, line),
             Action::Clock(ms) => self.read(ms, line),
-            Action::Restart { down_ms, .. } => down_ms.iter().for_each(|expr| self.read(expr, line)),
+            Action::Restart { down_ms, .. } => {
+                down_ms.iter().for_each(|expr| self.read(expr, line))
+            }
             Action::Admin(admin) => self.admin(admin, line),
             Action::Bind(binds) => {
                 for (name, expr) in binds {
@@ -111,7 +156,12 @@ impl<'a> Checker<'a> {
                     self.define(name, line);
                 }
             }
-            Action::Quiet | Action::Closed | Action::Reading(_) | Action::Cut | Action::Close | Action::Fault(_) => {}
+            Action::Quiet
+            | Action::Closed
+            | Action::Reading(_)
+            | Action::Cut
+            | Action::Close
+            | Action::Fault(_) => {}
         }
     }
 
@@ -138,11 +188,17 @@ impl<'a> Checker<'a> {
         if let Some(code) = &expect.code {
             self.known(code, line);
         }
-        [&expect.reference, &expect.flags].into_iter().flatten().for_each(|expr| self.read(expr, line));
+        [&expect.reference, &expect.flags]
+            .into_iter()
+            .flatten()
+            .for_each(|expr| self.read(expr, line));
         if let (Some(to), Some(actor)) = (&expect.to, step.actor)
             && !self.sends.contains(&(actor, to))
         {
-            self.fault(line, format!("this actor sent nothing that is named {to:?}"));
+            self.fault(
+                line,
+                format!("this actor sent nothing that is named {to:?}"),
+            );
         }
         if let Some(matcher) = &expect.body {
             self.matcher(matcher, line);
@@ -180,8 +236,15 @@ impl<'a> Checker<'a> {
     }
 
     fn define(&mut self, name: &str, line: usize) {
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            self.fault(line, format!("{name:?} is no name for a value: letters, digits and _ only"));
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            self.fault(
+                line,
+                format!("{name:?} is no name for a value: letters, digits and _ only"),
+            );
         }
         self.names.insert(name.to_owned());
     }
@@ -213,8 +276,12 @@ impl<'a> Checker<'a> {
         match name.split_once('.') {
             Some(("u" | "new" | "g", alias)) => !alias.is_empty(),
             Some(("each", _)) => many,
-            Some(("t", user)) => actors.iter().any(|actor| actor.user == user) || self.names.contains(name),
-            Some(("d", device)) => actors.iter().any(|actor| actor.name == device || actor.device == device),
+            Some(("t", user)) => {
+                actors.iter().any(|actor| actor.user == user) || self.names.contains(name)
+            }
+            Some(("d", device)) => actors
+                .iter()
+                .any(|actor| actor.name == device || actor.device == device),
             _ => self.names.contains(name),
         }
     }
@@ -223,10 +290,11 @@ impl<'a> Checker<'a> {
 impl Session {
     /// True if what the case shows last is an ERROR or a GOAWAY.
     fn is_negative(&self) -> bool {
-        let is_error = |expect: &Expect| {
-            matches!(&expect.frame, Known::Now(frame) if matches!(*frame, FrameType::ERROR | FrameType::GOAWAY))
-        };
-        let proofs = self.steps.iter().filter(|step| step.proofs().next().is_some());
+        let is_error = |expect: &Expect| matches!(&expect.frame, Known::Now(frame) if matches!(*frame, FrameType::ERROR | FrameType::GOAWAY));
+        let proofs = self
+            .steps
+            .iter()
+            .filter(|step| step.proofs().next().is_some());
         let mut negative = false;
         for step in proofs {
             match &step.action {

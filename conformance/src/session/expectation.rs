@@ -41,16 +41,28 @@ pub(super) fn expects(value: Node) -> Parsed<Vec<Expect>> {
         let (verb, value) = match (fields.take("expect"), fields.take("error")) {
             (Some(value), None) => ("expect", value),
             (None, Some(value)) => ("error", value),
-            _ => return Err(Fault::new(item_line, "an entry has either `expect` or `error`")),
+            _ => {
+                return Err(Fault::new(
+                    item_line,
+                    "an entry has either `expect` or `error`",
+                ));
+            }
         };
-        let expect = Expect { proves, ..expect(verb, value, &mut fields)? };
+        let expect = Expect {
+            proves,
+            ..expect(verb, value, &mut fields)?
+        };
         if let Some(note) = fields.take("note") {
             note.text()?;
         }
         fields.finish("an entry")?;
         found.push(expect);
     }
-    if found.is_empty() { Err(Fault::new(line, "an empty list of frames")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(Fault::new(line, "an empty list of frames"))
+    } else {
+        Ok(found)
+    }
 }
 
 /// A frame type: its name, its number, or a variable.
@@ -60,7 +72,9 @@ pub(super) fn frame(value: Node) -> Parsed<Known<FrameType>> {
     if let Some(variable) = variable(&name, line)? {
         return Ok(Known::Later(variable));
     }
-    names::frame_type(&name).map(Known::Now).ok_or_else(|| Fault::new(line, format!("unknown frame {name:?}")))
+    names::frame_type(&name)
+        .map(Known::Now)
+        .ok_or_else(|| Fault::new(line, format!("unknown frame {name:?}")))
 }
 
 /// A code: its name, its number, or a variable.
@@ -70,18 +84,26 @@ fn code(value: Node) -> Parsed<Known<Code>> {
     if let Some(variable) = variable(&name, line)? {
         return Ok(Known::Later(variable));
     }
-    names::code(&name).map(Known::Now).ok_or_else(|| Fault::new(line, format!("unknown code {name:?}")))
+    names::code(&name)
+        .map(Known::Now)
+        .ok_or_else(|| Fault::new(line, format!("unknown code {name:?}")))
 }
 
 /// The matcher in `body`, if there is one.
 fn matcher(fields: &mut Fields, frame: &Known<FrameType>) -> Parsed<Option<Matcher>> {
-    let Some(body) = fields.take("body") else { return Ok(None) };
+    let Some(body) = fields.take("body") else {
+        return Ok(None);
+    };
     let message = match frame {
         Known::Now(frame) => names::message_of(*frame),
         Known::Later(_) => None,
     };
-    let message =
-        message.ok_or_else(|| Fault::new(body.line, "a body without fields that are known here cannot be matched"))?;
+    let message = message.ok_or_else(|| {
+        Fault::new(
+            body.line,
+            "a body without fields that are known here cannot be matched",
+        )
+    })?;
     Matcher::parse(&message, body.fields()?).map(Some)
 }
 
@@ -94,9 +116,14 @@ pub(super) fn flags(node: Node) -> Parsed<Expr> {
     match node.data {
         Data::Int(0..=255) | Data::Text(_) => untyped_expr(node),
         Data::Int(_) => Err(Fault::new(line, "flags are one byte")),
-        _ => node.texts()?.iter().try_fold(0_u8, |bits, name| {
-            names::flag(name).map(|bit| bits | bit).ok_or_else(|| Fault::new(line, format!("unknown flag {name:?}")))
-        })
-        .map(|bits| Expr::Literal(Val::Int(i128::from(bits)))),
+        _ => node
+            .texts()?
+            .iter()
+            .try_fold(0_u8, |bits, name| {
+                names::flag(name)
+                    .map(|bit| bits | bit)
+                    .ok_or_else(|| Fault::new(line, format!("unknown flag {name:?}")))
+            })
+            .map(|bits| Expr::Literal(Val::Int(i128::from(bits)))),
     }
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Session;
 use super::check::check;
 use super::parse::session;
-use super::Session;
 use crate::spec::Requirements;
 use crate::tree::Fault;
 
@@ -38,7 +38,10 @@ impl Sessions {
     /// # Errors
     /// Everything that is wrong in any file: what does not parse, names what is not there, cites a requirement that the
     /// specification has not, or expects an ERROR or a GOAWAY without a twin.
-    pub fn read(fixtures: &Path, requirements: &Requirements) -> Result<Sessions, Vec<FixtureError>> {
+    pub fn read(
+        fixtures: &Path,
+        requirements: &Requirements,
+    ) -> Result<Sessions, Vec<FixtureError>> {
         let mut errors = Vec::new();
         let mut sessions = BTreeMap::new();
         let root = fixtures.join("sessions");
@@ -50,9 +53,17 @@ impl Sessions {
         }
         for session in sessions.values() {
             let faults = check(session, &sessions, requirements);
-            errors.extend(faults.into_iter().map(|fault| located(&session.path, fault)));
+            errors.extend(
+                faults
+                    .into_iter()
+                    .map(|fault| located(&session.path, fault)),
+            );
         }
-        if errors.is_empty() { Ok(Sessions(sessions)) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Sessions(sessions))
+        } else {
+            Err(errors)
+        }
     }
 
     /// Reads one case from text, unchecked against others: for tests and tools.
@@ -88,7 +99,11 @@ impl Sessions {
 }
 
 fn located(path: &Path, fault: Fault) -> FixtureError {
-    FixtureError { path: path.to_owned(), line: fault.line, message: fault.message }
+    FixtureError {
+        path: path.to_owned(),
+        line: fault.line,
+        message: fault.message,
+    }
 }
 
 fn files(root: &Path, errors: &mut Vec<FixtureError>) -> Vec<PathBuf> {
@@ -100,12 +115,19 @@ fn files(root: &Path, errors: &mut Vec<FixtureError>) -> Vec<PathBuf> {
                 for path in listing.filter_map(Result::ok).map(|entry| entry.path()) {
                     if path.is_dir() {
                         folders.push(path);
-                    } else if path.extension().is_some_and(|extension| extension == "toml") {
+                    } else if path
+                        .extension()
+                        .is_some_and(|extension| extension == "toml")
+                    {
                         found.push(path);
                     }
                 }
             }
-            Err(error) => errors.push(FixtureError { path: folder, line: 1, message: error.to_string() }),
+            Err(error) => errors.push(FixtureError {
+                path: folder,
+                line: 1,
+                message: error.to_string(),
+            }),
         }
     }
     found.sort();
@@ -114,7 +136,12 @@ fn files(root: &Path, errors: &mut Vec<FixtureError>) -> Vec<PathBuf> {
 
 fn read_one(root: &Path, path: &Path) -> Result<Session, FixtureError> {
     let within = path.strip_prefix(root).unwrap_or(path).with_extension("");
-    let id = within.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-    let text = fs::read_to_string(path).map_err(|error| located(path, Fault::new(1, error.to_string())))?;
+    let id = within
+        .iter()
+        .map(|part| part.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join("/");
+    let text = fs::read_to_string(path)
+        .map_err(|error| located(path, Fault::new(1, error.to_string())))?;
     Sessions::parse(&id, path, &text)
 }

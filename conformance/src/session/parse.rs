@@ -33,10 +33,26 @@ pub(super) fn session(id: &str, path: &Path, text: &str) -> Parsed<Session> {
     let actors = actors(head.need("actors")?)?;
     let cast = Cast { actors: &actors };
     let nodes = head.need("step")?.list()?;
-    let steps: Vec<Step> = nodes.into_iter().map(|node| step(node, &cast)).collect::<Parsed<_>>()?;
-    let sweep = head.take("sweep").map(|node| sweep(node, &steps)).transpose()?;
+    let steps: Vec<Step> = nodes
+        .into_iter()
+        .map(|node| step(node, &cast))
+        .collect::<Parsed<_>>()?;
+    let sweep = head
+        .take("sweep")
+        .map(|node| sweep(node, &steps))
+        .transpose()?;
     head.finish("a session file")?;
-    Ok(Session { id: id.to_owned(), title, needs, twin, path: path.to_owned(), actors, steps, sweep, loose_end })
+    Ok(Session {
+        id: id.to_owned(),
+        title,
+        needs,
+        twin,
+        path: path.to_owned(),
+        actors,
+        steps,
+        sweep,
+        loose_end,
+    })
 }
 
 const FAULTS: [&str; 3] = ["store-full", "max-inbox", "max-group-members"];
@@ -68,23 +84,41 @@ fn actors(node: Node) -> Parsed<Vec<Actor>> {
     for entry in table.entries {
         let mut fields = entry.node.fields()?;
         let name = entry.key;
-        if name.contains('.') || matches!(name.as_str(), "u" | "t" | "d" | "g" | "new" | "each" | "sweep") {
-            return Err(Fault::new(entry.line, format!("an actor cannot be called {name}")));
+        if name.contains('.')
+            || matches!(
+                name.as_str(),
+                "u" | "t" | "d" | "g" | "new" | "each" | "sweep"
+            )
+        {
+            return Err(Fault::new(
+                entry.line,
+                format!("an actor cannot be called {name}"),
+            ));
         }
         let text = |node: Option<Node>| node.map_or_else(|| Ok(name.clone()), Node::text);
         let user = text(fields.take("user"))?;
         let device = text(fields.take("device"))?;
         let transport = fields.take("transport").map(transport).transpose()?;
         fields.finish("an actor")?;
-        actors.push(Actor { name, user, device, transport });
+        actors.push(Actor {
+            name,
+            user,
+            device,
+            transport,
+        });
     }
-    if actors.is_empty() { Err(Fault::new(line, "no actor")) } else { Ok(actors) }
+    if actors.is_empty() {
+        Err(Fault::new(line, "no actor"))
+    } else {
+        Ok(actors)
+    }
 }
 
 fn transport(node: Node) -> Parsed<Transport> {
     let line = node.line;
     let text = node.text()?;
-    Transport::from_name(&text).ok_or_else(|| Fault::new(line, format!("unknown transport {text:?}")))
+    Transport::from_name(&text)
+        .ok_or_else(|| Fault::new(line, format!("unknown transport {text:?}")))
 }
 
 fn sweep(node: Node, steps: &[Step]) -> Parsed<Sweep> {
@@ -98,24 +132,49 @@ fn sweep(node: Node, steps: &[Step]) -> Parsed<Sweep> {
             Action::Login(login) => login.name.as_deref() == Some(name.as_str()),
             _ => false,
         };
-        steps.iter().position(named).ok_or_else(|| Fault::new(line, format!("no single send is named {name:?}")))
+        steps
+            .iter()
+            .position(named)
+            .ok_or_else(|| Fault::new(line, format!("no single send is named {name:?}")))
     };
     let sweep = match kind.as_str() {
-        "split" => Sweep::Split { step: target(&mut fields)? },
-        "truncate" => Sweep::Truncate { step: target(&mut fields)? },
+        "split" => Sweep::Split {
+            step: target(&mut fields)?,
+        },
+        "truncate" => Sweep::Truncate {
+            step: target(&mut fields)?,
+        },
         "bits" => {
             let step = target(&mut fields)?;
             let first = fields.need("first")?.size()?;
             let last = fields.need("last")?.size()?;
             // A header has ten bytes.
             if first > last || last >= 80 {
-                return Err(Fault::new(line, "bits go from `first` to `last`, which is at most 79"));
+                return Err(Fault::new(
+                    line,
+                    "bits go from `first` to `last`, which is at most 79",
+                ));
             }
-            let allow = fields.need("allow")?.list()?.into_iter().map(outcome).collect::<Parsed<_>>()?;
-            Sweep::Bits { step, first, last, allow }
+            let allow = fields
+                .need("allow")?
+                .list()?
+                .into_iter()
+                .map(outcome)
+                .collect::<Parsed<_>>()?;
+            Sweep::Bits {
+                step,
+                first,
+                last,
+                allow,
+            }
         }
         "values" => {
-            let values = fields.need("values")?.list()?.into_iter().map(untyped_expr).collect::<Parsed<Vec<_>>>()?;
+            let values = fields
+                .need("values")?
+                .list()?
+                .into_iter()
+                .map(untyped_expr)
+                .collect::<Parsed<Vec<_>>>()?;
             if values.is_empty() {
                 return Err(Fault::new(line, "a sweep over no values"));
             }
@@ -130,7 +189,12 @@ fn sweep(node: Node, steps: &[Step]) -> Parsed<Sweep> {
 fn outcome(node: Node) -> Parsed<Outcome> {
     let line = node.line;
     let text = node.text()?;
-    let bad = || Fault::new(line, format!("{text:?} is neither FRAME, FRAME:CODE nor NOTHING"));
+    let bad = || {
+        Fault::new(
+            line,
+            format!("{text:?} is neither FRAME, FRAME:CODE nor NOTHING"),
+        )
+    };
     match text.split_once(':') {
         None if text == "NOTHING" => Ok(Outcome::Nothing),
         None => names::frame_type(&text).map(Outcome::Frame).ok_or_else(bad),

@@ -26,15 +26,34 @@ impl Cast<'_> {
 }
 
 const VERBS: [&str; 18] = [
-    "connect", "login", "send", "expect", "error", "expect_set", "one_of", "quiet", "goaway", "closed", "raw", "reading",
-    "cut", "close", "clock", "restart", "admin", "fault",
+    "connect",
+    "login",
+    "send",
+    "expect",
+    "error",
+    "expect_set",
+    "one_of",
+    "quiet",
+    "goaway",
+    "closed",
+    "raw",
+    "reading",
+    "cut",
+    "close",
+    "clock",
+    "restart",
+    "admin",
+    "fault",
 ];
 
 /// Reads one step.
 pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
     let line = node.line;
     let mut fields = node.fields()?;
-    let actor = fields.take("actor").map(|node| cast.index(node)).transpose()?;
+    let actor = fields
+        .take("actor")
+        .map(|node| cast.index(node))
+        .transpose()?;
     let proves = fields.take("proves").map_or(Ok(Vec::new()), Node::texts)?;
     if let Some(note) = fields.take("note") {
         note.text()?;
@@ -47,12 +66,19 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
         (None, None) => return Err(Fault::new(line, "a step without a verb")),
         (first, second) => {
             let names: Vec<&str> = first.into_iter().chain(second).copied().collect();
-            return Err(Fault::new(line, format!("a step has one verb, and this has {}", names.join(" and "))));
+            return Err(Fault::new(
+                line,
+                format!("a step has one verb, and this has {}", names.join(" and ")),
+            ));
         }
     };
     let needs_actor = !matches!(verb, "clock" | "restart" | "admin" | "fault" | "bind");
     if needs_actor != actor.is_some() {
-        let problem = if needs_actor { "needs an `actor`" } else { "has no `actor`" };
+        let problem = if needs_actor {
+            "needs an `actor`"
+        } else {
+            "has no `actor`"
+        };
         return Err(Fault::new(line, format!("`{verb}` {problem}")));
     }
     let value = fields.need(verb)?;
@@ -68,9 +94,17 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
         _ => false,
     };
     if !observes && !proves.is_empty() {
-        return Err(Fault::new(line, format!("`{verb}` observes nothing: `proves` belongs on the step that sees it")));
+        return Err(Fault::new(
+            line,
+            format!("`{verb}` observes nothing: `proves` belongs on the step that sees it"),
+        ));
     }
-    Ok(Step { line, actor, proves, action })
+    Ok(Step {
+        line,
+        actor,
+        proves,
+        action,
+    })
 }
 
 fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Parsed<Action> {
@@ -82,13 +116,20 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
             let subprotocol = how.take("subprotocol").map(Node::text).transpose()?;
             let refused = how.take("refused").map_or(Ok(false), Node::boolean)?;
             how.finish("connect")?;
-            Action::Connect { preface, subprotocol, refused }
+            Action::Connect {
+                preface,
+                subprotocol,
+                refused,
+            }
         }
         "login" => Action::Login(login(value, fields)?),
         "send" => Action::Send(send(value, fields)?),
         "expect" | "error" => {
             let times = times(fields)?;
-            Action::Expect { expect: expect(verb, value, fields)?, times }
+            Action::Expect {
+                expect: expect(verb, value, fields)?,
+                times,
+            }
         }
         "expect_set" => Action::ExpectSet(expects(value)?),
         "one_of" => Action::OneOf(expects(value)?),
@@ -99,7 +140,11 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
             let split = fields.take("split").map(Node::size).transpose()?;
             let split = split.map(|split| at_least_one(split, line)).transpose()?;
             let text = fields.take("text").map_or(Ok(false), Node::boolean)?;
-            Action::Raw { bytes: bytes_expr(value)?, split, text }
+            Action::Raw {
+                bytes: bytes_expr(value)?,
+                split,
+                text,
+            }
         }
         "reading" => Action::Reading(value.boolean()?),
         "cut" => value.only_true().map(|()| Action::Cut)?,
@@ -112,18 +157,29 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
                 other => return Err(Fault::new(line, format!("unknown restart {other:?}"))),
             };
             let goaways = fields.take("goaways").map_or(Ok(Vec::new()), Node::list)?;
-            let goaways = goaways.into_iter().map(|node| cast.index(node)).collect::<Parsed<Vec<_>>>()?;
+            let goaways = goaways
+                .into_iter()
+                .map(|node| cast.index(node))
+                .collect::<Parsed<Vec<_>>>()?;
             if !graceful && !goaways.is_empty() {
                 return Err(Fault::new(line, "nobody says goodbye in a crash"));
             }
             let down_ms = fields.take("down").map(duration).transpose()?;
-            Action::Restart { graceful, goaways, down_ms }
+            Action::Restart {
+                graceful,
+                goaways,
+                down_ms,
+            }
         }
         "admin" => Action::Admin(admin(&value.text()?, line, fields)?),
         "fault" => Action::Fault(fault(value)?),
         _ => {
             let binds = value.fields()?.entries.into_iter();
-            Action::Bind(binds.map(|entry| Ok((entry.key, untyped_expr(entry.node)?))).collect::<Parsed<_>>()?)
+            Action::Bind(
+                binds
+                    .map(|entry| Ok((entry.key, untyped_expr(entry.node)?)))
+                    .collect::<Parsed<_>>()?,
+            )
         }
     })
 }
@@ -132,7 +188,9 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
 pub(super) const ONCE: Expr = Expr::Literal(Val::Int(1));
 
 fn times(fields: &mut Fields) -> Parsed<Expr> {
-    let Some(node) = fields.take("times") else { return Ok(ONCE) };
+    let Some(node) = fields.take("times") else {
+        return Ok(ONCE);
+    };
     let line = node.line;
     match untyped_expr(node)? {
         Expr::Literal(Val::Int(times)) if times > 0 => Ok(Expr::Literal(Val::Int(times))),
@@ -147,10 +205,13 @@ fn fault(value: Node) -> Parsed<FaultSwitch> {
     let bound = |node: Node| -> Parsed<Option<u64>> {
         match node.data {
             Data::Text(text) if text == "default" => Ok(None),
-            Data::Int(bound) => {
-                u64::try_from(bound).map(Some).map_err(|_| Fault::new(line, format!("{bound} is no bound")))
-            }
-            other => Err(Fault::new(line, format!("a bound is a number or \"default\", found {other}"))),
+            Data::Int(bound) => u64::try_from(bound)
+                .map(Some)
+                .map_err(|_| Fault::new(line, format!("{bound} is no bound"))),
+            other => Err(Fault::new(
+                line,
+                format!("a bound is a number or \"default\", found {other}"),
+            )),
         }
     };
     let switch = if let Some(node) = faults.take("store_full") {
@@ -160,18 +221,26 @@ fn fault(value: Node) -> Parsed<FaultSwitch> {
     } else if let Some(node) = faults.take("max_group_members") {
         FaultSwitch::MaxGroupMembers(bound(node)?)
     } else {
-        return Err(Fault::new(line, "a fault is store_full, max_inbox or max_group_members"));
+        return Err(Fault::new(
+            line,
+            "a fault is store_full, max_inbox or max_group_members",
+        ));
     };
     faults.finish("a fault")?;
     Ok(switch)
 }
 
 fn at_least_one(number: usize, line: usize) -> Parsed<usize> {
-    if number == 0 { Err(Fault::new(line, "0 of something is not a step")) } else { Ok(number) }
+    if number == 0 {
+        Err(Fault::new(line, "0 of something is not a step"))
+    } else {
+        Ok(number)
+    }
 }
 
 fn message(frame: FrameType, line: usize) -> Parsed<MessageDescriptor> {
-    names::message_of(frame).ok_or_else(|| Fault::new(line, format!("{frame} has no fields that are known here")))
+    names::message_of(frame)
+        .ok_or_else(|| Fault::new(line, format!("{frame} has no fields that are known here")))
 }
 
 fn login(value: Node, fields: &mut Fields) -> Parsed<Login> {
@@ -192,16 +261,29 @@ fn login(value: Node, fields: &mut Fields) -> Parsed<Login> {
     let body = Body::parse(message, table)?;
     let ok = fields.take("ok").map(Node::fields).transpose()?;
     let ok = match ok {
-        Some(table) => Some(Matcher::parse(&self::message(FrameType::LOGIN_OK, line)?, table)?),
+        Some(table) => Some(Matcher::parse(
+            &self::message(FrameType::LOGIN_OK, line)?,
+            table,
+        )?),
         None => None,
     };
     let raw = fields.take("raw").map_or(Ok(false), Node::boolean)?;
     let synced = fields.take("synced").map_or(Ok(true), Node::boolean)?;
     if raw && ok.is_some() {
-        return Err(Fault::new(line, "`raw` stops after LOGIN: what LOGIN_OK holds is for a later step"));
+        return Err(Fault::new(
+            line,
+            "`raw` stops after LOGIN: what LOGIN_OK holds is for a later step",
+        ));
     }
     let name = fields.take("as").map(Node::text).transpose()?;
-    Ok(Login { body, absent, ok, synced, raw, name })
+    Ok(Login {
+        body,
+        absent,
+        ok,
+        synced,
+        raw,
+        name,
+    })
 }
 
 fn send(value: Node, fields: &mut Fields) -> Parsed<Send> {
@@ -209,10 +291,15 @@ fn send(value: Node, fields: &mut Fields) -> Parsed<Send> {
     let frame = frame(value)?;
     let message = |line| match &frame {
         Known::Now(frame) => message(*frame, line),
-        Known::Later(_) => Err(Fault::new(line, "only `raw_body` goes with a type that is not known yet")),
+        Known::Later(_) => Err(Fault::new(
+            line,
+            "only `raw_body` goes with a type that is not known yet",
+        )),
     };
     let body = match (fields.take("body"), fields.take("raw_body")) {
-        (Some(_), Some(_)) => return Err(Fault::new(line, "`body` and `raw_body` exclude each other")),
+        (Some(_), Some(_)) => {
+            return Err(Fault::new(line, "`body` and `raw_body` exclude each other"));
+        }
         (Some(body), None) => Payload::Fields(Body::parse(message(line)?, body.fields()?)?),
         (None, Some(raw)) => Payload::Raw(bytes_expr(raw)?),
         (None, None) => Payload::Empty,
@@ -234,14 +321,28 @@ fn admin(verb: &str, line: usize, fields: &mut Fields) -> Parsed<Admin> {
     Ok(match verb {
         "new-token" => {
             let ttl_ms = fields.take("ttl_ms").map(untyped_expr).transpose()?;
-            Admin::NewToken { user: fields.need("user")?.text()?, ttl_ms, bind: bind(fields)? }
+            Admin::NewToken {
+                user: fields.need("user")?.text()?,
+                ttl_ms,
+                bind: bind(fields)?,
+            }
         }
-        "revoke-token" => Admin::RevokeToken { token: untyped_expr(fields.need("token")?)? },
-        "delete-user" => Admin::DeleteUser { user: fields.need("user")?.text()? },
-        "new-user" => Admin::NewUser { user: fields.need("user")?.text()?, bind: bind(fields)? },
+        "revoke-token" => Admin::RevokeToken {
+            token: untyped_expr(fields.need("token")?)?,
+        },
+        "delete-user" => Admin::DeleteUser {
+            user: fields.need("user")?.text()?,
+        },
+        "new-user" => Admin::NewUser {
+            user: fields.need("user")?.text()?,
+            bind: bind(fields)?,
+        },
         "new-users" => {
             let count = untyped_expr(fields.need("count")?)?;
-            Admin::NewUsers { count, bind: fields.need("bind")?.text()? }
+            Admin::NewUsers {
+                count,
+                bind: fields.need("bind")?.text()?,
+            }
         }
         _ => return Err(Fault::new(line, format!("unknown admin verb {verb:?}"))),
     })
@@ -262,9 +363,13 @@ fn written_duration(text: &str, line: usize) -> Parsed<u64> {
     let mut total: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|sign: char| !sign.is_ascii_digit()).ok_or_else(bad)?;
+        let digits = rest
+            .find(|sign: char| !sign.is_ascii_digit())
+            .ok_or_else(bad)?;
         let (number, after) = rest.split_at(digits);
-        let unit_len = after.find(|sign: char| sign.is_ascii_digit()).unwrap_or(after.len());
+        let unit_len = after
+            .find(|sign: char| sign.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_len);
         let unit_ms: u64 = match unit {
             "ms" => 1,
@@ -275,7 +380,10 @@ fn written_duration(text: &str, line: usize) -> Parsed<u64> {
             _ => return Err(bad()),
         };
         let number: u64 = number.parse().map_err(|_| bad())?;
-        total = number.checked_mul(unit_ms).and_then(|part| total.checked_add(part)).ok_or_else(bad)?;
+        total = number
+            .checked_mul(unit_ms)
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(bad)?;
         rest = after;
     }
     if total == 0 { Err(bad()) } else { Ok(total) }
