@@ -1,1 +1,3 @@
-//! The Tidewire reference server.
+//! wip
+mod clock;
+mod store;
