@@ -15,6 +15,9 @@ use crate::registry;
 /// The proto files, in the order of the families.
 pub const FAMILIES: [&str; 6] = ["control", "login", "send", "status", "group", "expiry"];
 
+/// Where the descriptor set stands.
+pub const DESCRIPTOR: &str = "spec/proto/tidewire.v1.binpb";
+
 /// Everything that `cargo xtask generate` writes.
 ///
 /// # Errors
@@ -49,6 +52,6 @@ fn files(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(vec![
         ("codec/src/generated/tidewire.v1.rs".into(), code),
         ("codec/src/generated/shapes.rs".into(), shapes.into_bytes()),
-        ("spec/proto/tidewire.v1.binpb".into(), descriptor),
+        (DESCRIPTOR.into(), descriptor),
     ])
 }

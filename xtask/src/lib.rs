@@ -4,6 +4,7 @@
 pub mod citations;
 pub mod exceptions;
 pub mod files;
+pub mod fixtures;
 pub mod gate;
 pub mod generate;
 pub mod problem;

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::files::Output;
 use xtask::gate::RunReport;
 use xtask::problem::Problems;
 use xtask::spec::Spec;
-use xtask::{gate, generate, quotes, root, table};
+use xtask::{fixtures, gate, generate, quotes, root, table};
 
 /// Automation of the Tidewire repository.
 #[derive(Parser)]
@@ -24,6 +25,12 @@ struct Arguments {
 enum Command {
     /// Writes what follows from `spec/`: prost types, the descriptor set, the list of requirements.
     Generate {
+        /// Writes nothing and fails when a file is not fresh.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Writes the derived fixtures: frames, invalid, negotiation, corpus.
+    Fixtures {
         /// Writes nothing and fails when a file is not fresh.
         #[arg(long)]
         check: bool,
@@ -65,14 +72,22 @@ fn run(command: Command) -> Result<bool> {
     let mut out = String::new();
     match command {
         Command::Generate { check } => {
-            let output = generate::output(&root)?;
-            if check {
-                output.check(&root, &[], &mut problems)?;
-            } else {
-                for path in output.write(&root, &[])? {
-                    writeln!(out, "wrote {}", path.display())?;
-                }
-            }
+            settle(
+                &generate::output(&root)?,
+                &[],
+                check,
+                &mut problems,
+                &mut out,
+            )?;
+        }
+        Command::Fixtures { check } => {
+            settle(
+                &fixtures::output(&root)?,
+                &fixtures::OWNED,
+                check,
+                &mut problems,
+                &mut out,
+            )?;
         }
         Command::Quote { check, below } => {
             let spec = Spec::load(&root, &mut problems)?;
@@ -101,4 +116,21 @@ fn run(command: Command) -> Result<bool> {
     // A reader that closes the pipe early, as `head` does, has seen what it wanted.
     let _ = std::io::stdout().write_all(out.as_bytes());
     Ok(problems.is_empty())
+}
+
+/// Writes the files, or compares them.
+fn settle(
+    output: &Output,
+    owned: &[&str],
+    check: bool,
+    problems: &mut Problems,
+    out: &mut String,
+) -> Result<()> {
+    if check {
+        return output.check(&root(), owned, problems);
+    }
+    for path in output.write(&root(), owned)? {
+        writeln!(out, "wrote {}", path.display())?;
+    }
+    Ok(())
 }
