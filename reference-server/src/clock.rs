@@ -21,13 +21,19 @@ impl Clock {
     /// Follows the real time.
     #[must_use]
     pub fn real() -> Clock {
-        Clock { start: Some(Instant::now()), base: AtomicU64::new(wall_millis()) }
+        Clock {
+            start: Some(Instant::now()),
+            base: AtomicU64::new(wall_millis()),
+        }
     }
 
     /// Stands still at the present until it is advanced.
     #[must_use]
     pub fn virtual_time() -> Clock {
-        Clock { start: None, base: AtomicU64::new(wall_millis()) }
+        Clock {
+            start: None,
+            base: AtomicU64::new(wall_millis()),
+        }
     }
 
     /// True if time only moves by [`Clock::advance_to`].
@@ -39,29 +45,40 @@ impl Clock {
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Millis {
-        Millis(self.base.load(Ordering::Acquire).saturating_add(self.passed()))
+        Millis(
+            self.base
+                .load(Ordering::Acquire)
+                .saturating_add(self.passed()),
+        )
     }
 
     /// Moves forward to at least this time: virtual time, or real time where the store is ahead of the wall clock, which
     /// then goes on from there.
     pub fn advance_to(&self, time: Millis) {
-        self.base.fetch_max(time.0.saturating_sub(self.passed()), Ordering::AcqRel);
+        self.base
+            .fetch_max(time.0.saturating_sub(self.passed()), Ordering::AcqRel);
     }
 
     /// How long to wait for `deadline`, or `None` where waiting does not bring it nearer.
     #[must_use]
     pub fn wait_for(&self, deadline: Millis) -> Option<Duration> {
         self.start?;
-        Some(Duration::from_millis(deadline.0.saturating_sub(self.now().0)))
+        Some(Duration::from_millis(
+            deadline.0.saturating_sub(self.now().0),
+        ))
     }
 
     fn passed(&self) -> u64 {
-        self.start.map_or(0, |start| u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.start.map_or(0, |start| {
+            u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        })
     }
 }
 
 fn wall_millis() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -1,2 +1,7 @@
 //! The Tidewire reference server.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidewire_server::cli::main_from(std::env::args_os())
+}

@@ -8,12 +8,14 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use bytes::Bytes;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+};
 use tidewire_core::store::{Batch, Body, LogPage, Pos, Store, StoreError, UserKey};
 
 use super::layout::{
-    self, BODIES_KEY, CURSOR_PREFIX, FORMAT_VERSION, IDEM_KEY, NOW_KEY, VERSION_KEY, corrupt, cursor_key, log_key, number,
-    pair, split_pair,
+    self, BODIES_KEY, CURSOR_PREFIX, FORMAT_VERSION, IDEM_KEY, NOW_KEY, VERSION_KEY, corrupt,
+    cursor_key, log_key, number, pair, split_pair,
 };
 use super::reaper::Reaper;
 
@@ -47,7 +49,8 @@ impl FjallStore {
     /// # Errors
     /// If another process has it open, it was written by a later version, or it cannot be read.
     pub fn open(folder: &Path) -> Result<FjallStore, StoreError> {
-        std::fs::create_dir_all(folder).map_err(|error| StoreError(format!("{}: {error}", folder.display())))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StoreError(format!("{}: {error}", folder.display())))?;
         let lock = lock(folder)?;
         let db = Database::builder(folder.join("store"))
             .journal_compression(CompressionType::None)
@@ -95,7 +98,9 @@ impl FjallStore {
                 "the data folder has format {other}, this server reads and writes format {FORMAT_VERSION}"
             ))),
             None => {
-                self.meta.insert(VERSION_KEY, FORMAT_VERSION.to_be_bytes()).map_err(failed)?;
+                self.meta
+                    .insert(VERSION_KEY, FORMAT_VERSION.to_be_bytes())
+                    .map_err(failed)?;
                 self.db.persist(PersistMode::SyncAll).map_err(failed)
             }
         }
@@ -109,7 +114,8 @@ impl FjallStore {
                 BODIES_KEY => self.bodies_from = number(&value)?,
                 IDEM_KEY => self.idem_from = number(&value)?,
                 [CURSOR_PREFIX, user @ ..] if user.len() == 8 => {
-                    self.cursors.insert(UserKey(number(user)?), Pos(number(&value)?));
+                    self.cursors
+                        .insert(UserKey(number(user)?), Pos(number(&value)?));
                 }
                 _ => {}
             }
@@ -139,13 +145,24 @@ impl FjallStore {
 
     fn reap_idem(&mut self, from: u64) {
         if self.idem_from > from {
-            self.reaper.add(&self.idem, pair(from, 0).to_vec()..=pair(self.idem_from - 1, u64::MAX).to_vec());
+            self.reaper.add(
+                &self.idem,
+                pair(from, 0).to_vec()..=pair(self.idem_from - 1, u64::MAX).to_vec(),
+            );
         }
     }
 
-    fn write_entries(&mut self, batch: &Batch, out: &mut OwnedWriteBatch) -> Result<(), StoreError> {
+    fn write_entries(
+        &mut self,
+        batch: &Batch,
+        out: &mut OwnedWriteBatch,
+    ) -> Result<(), StoreError> {
         for append in &batch.appends {
-            out.insert(&self.log, log_key(append.user, append.pos), layout::encode_value(&append.value)?);
+            out.insert(
+                &self.log,
+                log_key(append.user, append.pos),
+                layout::encode_value(&append.value)?,
+            );
         }
         for (msg_id, body) in &batch.bodies {
             out.insert(&self.bodies, msg_id.to_be_bytes(), body.clone());
@@ -173,12 +190,18 @@ impl FjallStore {
                 self.reaper.add(&self.log, log_range(user, pos));
             }
         }
-        if let Some(below) = batch.forget_bodies_below.filter(|below| *below > self.bodies_from) {
+        if let Some(below) = batch
+            .forget_bodies_below
+            .filter(|below| *below > self.bodies_from)
+        {
             let from = std::mem::replace(&mut self.bodies_from, below);
             out.insert(&self.meta, BODIES_KEY, below.to_be_bytes());
             self.reap_bodies(from);
         }
-        if let Some(before) = batch.forget_idem_before.filter(|before| *before > self.idem_from) {
+        if let Some(before) = batch
+            .forget_idem_before
+            .filter(|before| *before > self.idem_from)
+        {
             let from = std::mem::replace(&mut self.idem_from, before);
             out.insert(&self.meta, IDEM_KEY, before.to_be_bytes());
             self.reap_idem(from);
@@ -195,7 +218,9 @@ impl FjallStore {
     }
 
     fn resolve(&self, body: Body) -> Result<Body, StoreError> {
-        let Body::Shared(msg_id) = body else { return Ok(body) };
+        let Body::Shared(msg_id) = body else {
+            return Ok(body);
+        };
         if msg_id < self.bodies_from {
             return Ok(Body::Gone);
         }
@@ -207,7 +232,10 @@ impl FjallStore {
 impl Store for FjallStore {
     //# [SND-002]
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let mut out = OwnedWriteBatch::with_capacity(self.db.clone(), batch.appends.len() + batch.small.len() + 4);
+        let mut out = OwnedWriteBatch::with_capacity(
+            self.db.clone(),
+            batch.appends.len() + batch.small.len() + 4,
+        );
         out = out.durability(Some(PersistMode::SyncData));
         self.write_entries(batch, &mut out)?;
         self.write_watermarks(batch, &mut out);
@@ -215,11 +243,25 @@ impl Store for FjallStore {
         out.commit().map_err(failed)
     }
 
-    fn read_log(&self, user: UserKey, after: Pos, max_entries: usize, max_bytes: usize) -> Result<LogPage, StoreError> {
-        let mut page = LogPage { entries: Vec::new(), end: true };
-        let Some(first) = self.first_unread(user, after) else { return Ok(page) };
+    fn read_log(
+        &self,
+        user: UserKey,
+        after: Pos,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> Result<LogPage, StoreError> {
+        let mut page = LogPage {
+            entries: Vec::new(),
+            end: true,
+        };
+        let Some(first) = self.first_unread(user, after) else {
+            return Ok(page);
+        };
         let mut bytes = 0;
-        for guard in self.log.range(log_key(user, first)..=log_key(user, Pos(u64::MAX))) {
+        for guard in self
+            .log
+            .range(log_key(user, first)..=log_key(user, Pos(u64::MAX)))
+        {
             if page.entries.len() >= max_entries || bytes >= max_bytes {
                 page.end = false;
                 break;
@@ -237,9 +279,15 @@ impl Store for FjallStore {
     }
 
     fn last_pos(&self, user: UserKey) -> Result<Option<Pos>, StoreError> {
-        let Some(first) = self.first_unread(user, Pos(0)) else { return Ok(None) };
-        let mut entries = self.log.range(log_key(user, first)..=log_key(user, Pos(u64::MAX)));
-        let Some(last) = entries.next_back() else { return Ok(None) };
+        let Some(first) = self.first_unread(user, Pos(0)) else {
+            return Ok(None);
+        };
+        let mut entries = self
+            .log
+            .range(log_key(user, first)..=log_key(user, Pos(u64::MAX)));
+        let Some(last) = entries.next_back() else {
+            return Ok(None);
+        };
         let (_, pos) = split_pair(&last.key().map_err(failed)?)?;
         Ok(Some(Pos(pos)))
     }
@@ -278,12 +326,14 @@ fn log_range(user: UserKey, up_to: Pos) -> std::ops::RangeInclusive<Vec<u8>> {
 /// Keeps other processes out, before anything is read. The lock ends with the process, however that ends.
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join("LOCK");
-    let file = File::create(&path).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
+    let file =
+        File::create(&path).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError(format!("another process has the data folder {} open", folder.display())))
-        }
+        Err(TryLockError::WouldBlock) => Err(StoreError(format!(
+            "another process has the data folder {} open",
+            folder.display()
+        ))),
         Err(TryLockError::Error(error)) => Err(StoreError(format!("{}: {error}", path.display()))),
     }
 }
@@ -327,14 +377,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _first = FjallStore::open(folder.path()).unwrap();
         let error = FjallStore::open(folder.path()).err().unwrap();
-        assert!(error.0.starts_with("another process has the data folder"), "{error}");
+        assert!(
+            error.0.starts_with("another process has the data folder"),
+            "{error}"
+        );
     }
 
     #[test]
     fn another_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = FjallStore::open(folder.path()).unwrap();
-        store.meta.insert(VERSION_KEY, 99_u64.to_be_bytes()).unwrap();
+        store
+            .meta
+            .insert(VERSION_KEY, 99_u64.to_be_bytes())
+            .unwrap();
         drop(store);
         let error = FjallStore::open(folder.path()).err().unwrap();
         assert!(error.0.contains("format 99"), "{error}");
@@ -344,8 +400,18 @@ mod tests {
     fn the_last_time_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = FjallStore::open(folder.path()).unwrap();
-        store.commit(&Batch { now: 77, ..Batch::default() }).unwrap();
-        store.commit(&Batch { now: 70, ..Batch::default() }).unwrap();
+        store
+            .commit(&Batch {
+                now: 77,
+                ..Batch::default()
+            })
+            .unwrap();
+        store
+            .commit(&Batch {
+                now: 70,
+                ..Batch::default()
+            })
+            .unwrap();
         drop(store);
         assert_eq!(FjallStore::open(folder.path()).unwrap().last_time(), 77);
     }
@@ -357,15 +423,33 @@ mod tests {
         let entry = |pos| tidewire_core::store::Append {
             user: UserKey(1),
             pos: Pos(pos),
-            value: tidewire_core::store::Value { meta: Vec::new(), body: Body::Inline(Bytes::new()) },
+            value: tidewire_core::store::Value {
+                meta: Vec::new(),
+                body: Body::Inline(Bytes::new()),
+            },
         };
-        store.commit(&Batch { appends: (1..=1000).map(entry).collect(), ..Batch::default() }).unwrap();
-        store.commit(&Batch { truncate: vec![(UserKey(1), Pos(990))], ..Batch::default() }).unwrap();
+        store
+            .commit(&Batch {
+                appends: (1..=1000).map(entry).collect(),
+                ..Batch::default()
+            })
+            .unwrap();
+        store
+            .commit(&Batch {
+                truncate: vec![(UserKey(1), Pos(990))],
+                ..Batch::default()
+            })
+            .unwrap();
         let stored = |store: &FjallStore| store.log.len().unwrap();
         assert_eq!(stored(&store), 1000 - 256);
         let mut store = contract::Fixture::reopen(&mut folders, store).unwrap();
         for now in 1..=4 {
-            store.commit(&Batch { now, ..Batch::default() }).unwrap();
+            store
+                .commit(&Batch {
+                    now,
+                    ..Batch::default()
+                })
+                .unwrap();
         }
         assert_eq!(stored(&store), 10);
     }

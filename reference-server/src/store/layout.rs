@@ -48,7 +48,9 @@ pub(super) fn split_pair(key: &[u8]) -> Result<(u64, u64), StoreError> {
 
 /// A key or value that is one number.
 pub(super) fn number(bytes: &[u8]) -> Result<u64, StoreError> {
-    let bytes: [u8; 8] = bytes.try_into().map_err(|_| corrupt("a number is not 8 bytes long"))?;
+    let bytes: [u8; 8] = bytes
+        .try_into()
+        .map_err(|_| corrupt("a number is not 8 bytes long"))?;
     Ok(u64::from_be_bytes(bytes))
 }
 
@@ -66,8 +68,13 @@ pub(super) fn cursor_key(user: UserKey) -> [u8; 9] {
 
 /// The value of a log entry as it is stored.
 pub(super) fn encode_value(value: &Value) -> Result<Bytes, StoreError> {
-    let meta_len = u32::try_from(value.meta.len()).map_err(|_| StoreError("meta of an entry is too long".into()))?;
-    let body_len = if let Body::Inline(body) = &value.body { body.len() } else { 8 };
+    let meta_len = u32::try_from(value.meta.len())
+        .map_err(|_| StoreError("meta of an entry is too long".into()))?;
+    let body_len = if let Body::Inline(body) = &value.body {
+        body.len()
+    } else {
+        8
+    };
     let mut bytes = BytesMut::with_capacity(5 + value.meta.len() + body_len);
     bytes.put_u32(meta_len);
     bytes.put_slice(&value.meta);
@@ -91,7 +98,10 @@ pub(super) fn decode_value(mut bytes: Bytes) -> Result<Value, StoreError> {
     if bytes.len() < 4 {
         return Err(short());
     }
-    let meta_len = bytes.split_to(4).iter().fold(0_usize, |len, byte| len << 8 | usize::from(*byte));
+    let meta_len = bytes
+        .split_to(4)
+        .iter()
+        .fold(0_usize, |len, byte| len << 8 | usize::from(*byte));
     if bytes.len() <= meta_len {
         return Err(short());
     }
@@ -126,16 +136,33 @@ mod tests {
 
     #[test]
     fn values_come_back() {
-        for body in [Body::Inline(Bytes::new()), Body::Inline(Bytes::from_static(b"hello")), Body::Shared(77)] {
-            let value = Value { meta: vec![1, 2, 3], body };
+        for body in [
+            Body::Inline(Bytes::new()),
+            Body::Inline(Bytes::from_static(b"hello")),
+            Body::Shared(77),
+        ] {
+            let value = Value {
+                meta: vec![1, 2, 3],
+                body,
+            };
             assert_eq!(decode_value(encode_value(&value).unwrap()).unwrap(), value);
         }
-        assert!(encode_value(&Value { meta: Vec::new(), body: Body::Gone }).is_err());
+        assert!(
+            encode_value(&Value {
+                meta: Vec::new(),
+                body: Body::Gone
+            })
+            .is_err()
+        );
     }
 
     #[test]
     fn every_prefix_of_a_shared_value_is_refused() {
-        let whole = encode_value(&Value { meta: vec![9; 4], body: Body::Shared(1) }).unwrap();
+        let whole = encode_value(&Value {
+            meta: vec![9; 4],
+            body: Body::Shared(1),
+        })
+        .unwrap();
         for len in 0..whole.len() {
             assert!(decode_value(whole.slice(..len)).is_err(), "{len}");
         }

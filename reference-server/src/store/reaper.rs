@@ -31,7 +31,9 @@ impl Reaper {
     pub(super) fn work(&mut self, batch: &mut OwnedWriteBatch) -> Result<(), StoreError> {
         let mut left = STEP;
         while left > 0 {
-            let Some((keyspace, range)) = self.ranges.pop_front() else { return Ok(()) };
+            let Some((keyspace, range)) = self.ranges.pop_front() else {
+                return Ok(());
+            };
             let mut last = None;
             for guard in keyspace.range(range.clone()).take(left) {
                 let key = guard.key().map_err(failed)?;
