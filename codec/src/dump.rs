@@ -241,8 +241,8 @@ struct Read<'a> {
 }
 
 fn field<'a>(shape: &Shape, cursor: &mut Cursor<'a>) -> Result<Read<'a>, DecodeErrorKind> {
-    let key = cursor.key()?;
+    let key = cursor.key().map_err(|flaw| flaw.kind(0))?;
     let field = shape.field(key.number);
-    let value = value::read(shape, field, key, cursor)?;
+    let value = value::read(shape, field, key, cursor).map_err(|flaw| flaw.kind(key.wire_type))?;
     Ok(Read { key, field, value })
 }

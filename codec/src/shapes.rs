@@ -5,7 +5,7 @@
 
 use crate::error::{DecodeError, DecodeErrorKind, FieldPath};
 use crate::registry::limits::MAX_NESTING;
-use crate::wire::{Cursor, Key, at, wire_type};
+use crate::wire::{Cursor, Flaw, Key, at, wire_type};
 
 /// The shapes of all messages, generated from the proto files.
 #[rustfmt::skip]
@@ -205,55 +205,51 @@ fn scan_message(
     let mut cursor = Cursor::new(part.bytes);
     while !cursor.is_empty() {
         let offset = end.saturating_sub(cursor.left());
-        let key = cursor.key().map_err(|kind| at(kind, "", offset))?;
+        let key = cursor.key().map_err(|flaw| at(flaw.kind(0), "", offset))?;
+        let flawed = |name| move |flaw: Flaw| at(flaw.kind(key.wire_type), name, offset);
         let Some(field) = shape.field(key.number) else {
-            cursor
-                .skip(key.wire_type)
-                .map_err(|kind| at(kind, "", offset))?;
+            cursor.skip(key.wire_type).map_err(flawed(""))?;
             continue;
         };
-        let FieldKind::Message(inner) = field.kind else {
-            let items = scan_scalar(field, key, &mut cursor)
-                .map_err(|kind| at(kind, field.name, offset))?;
-            counts.add(field, items);
-            continue;
-        };
-        if key.wire_type != wire_type::LEN {
-            return Err(at(
-                DecodeErrorKind::WireType {
-                    found: key.wire_type,
-                },
-                field.name,
-                offset,
-            ));
-        }
-        let bytes = cursor
-            .bytes()
-            .map_err(|kind| at(kind, field.name, offset))?;
-        let base = end
-            .saturating_sub(cursor.left())
-            .saturating_sub(bytes.len());
-        let inner_part = Part {
-            bytes,
-            base,
-            depth: part.depth.saturating_add(1),
-        };
-        counts.add(field, 1);
-        if field.repeated.is_some() {
-            scan_scope(inner, inner_part).map_err(|error| error.in_field(field.name))?;
+        if let FieldKind::Message(inner) = field.kind {
+            let bytes = match key.wire_type {
+                wire_type::LEN => cursor.bytes(),
+                _ => Err(Flaw::WireType),
+            };
+            let bytes = bytes.map_err(flawed(field.name))?;
+            let base = end
+                .saturating_sub(cursor.left())
+                .saturating_sub(bytes.len());
+            let depth = part.depth.saturating_add(1);
+            scan_inner(field, inner, Part { bytes, base, depth }, counts)?;
         } else {
-            let was_over = counts.over.is_some();
-            scan_message(inner, inner_part, counts).map_err(|error| error.in_field(field.name))?;
-            if let (false, Some((.., path))) = (was_over, &mut counts.over) {
-                path.push_outer(field.name);
-            }
+            let items = scan_scalar(field, key, &mut cursor).map_err(flawed(field.name))?;
+            counts.add(field, items);
         }
     }
     Ok(())
 }
 
+fn scan_inner(
+    field: &'static Field,
+    inner: &'static Shape,
+    part: Part<'_>,
+    counts: &mut Counts,
+) -> Result<(), DecodeError> {
+    if field.repeated.is_some() {
+        counts.add(field, 1);
+        return scan_scope(inner, part).map_err(|error| error.in_field(field.name));
+    }
+    let was_over = counts.over.is_some();
+    scan_message(inner, part, counts).map_err(|error| error.in_field(field.name))?;
+    if let (false, Some((.., path))) = (was_over, &mut counts.over) {
+        path.push_outer(field.name);
+    }
+    Ok(())
+}
+
 /// Reads the value of a field that is no message, and says how many items it is.
-fn scan_scalar(field: &Field, key: Key, cursor: &mut Cursor<'_>) -> Result<usize, DecodeErrorKind> {
+fn scan_scalar(field: &Field, key: Key, cursor: &mut Cursor<'_>) -> Result<usize, Flaw> {
     let wanted = field.kind.wire_type();
     if key.wire_type == wire_type::LEN && wanted == wire_type::VARINT && field.repeated.is_some() {
         let mut packed = Cursor::new(cursor.bytes()?);
@@ -265,9 +261,7 @@ fn scan_scalar(field: &Field, key: Key, cursor: &mut Cursor<'_>) -> Result<usize
         return Ok(items);
     }
     if key.wire_type != wanted {
-        return Err(DecodeErrorKind::WireType {
-            found: key.wire_type,
-        });
+        return Err(Flaw::WireType);
     }
     match field.kind {
         FieldKind::String => cursor.str().map(drop)?,

@@ -26,7 +26,7 @@ use crate::error::{DecodeError, DecodeErrorKind};
 use crate::proto;
 use crate::registry::FrameType;
 use crate::shapes::{self, Shape};
-use crate::wire::{Cursor, len_key, varint_key};
+use crate::wire::{Cursor, Flaw, len_key, varint_key};
 
 /// The other end of a conversation, or the addressee of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub enum TargetView<'a> {
 }
 
 /// What a field reader says of a field: `Err` means that the body is refused, and [`refusal`] finds out why.
-type Step<T> = Result<T, DecodeErrorKind>;
+type Step<T> = Result<T, Flaw>;
 
 /// Reads `body` field by field: `step` gets each key and the cursor behind it.
 #[inline(always)]
@@ -63,14 +63,14 @@ fn read<'a>(
 /// Reads a field that the view has no arm for: unknown ones are skipped, known ones have the wrong wire type.
 #[cold]
 fn other(shape: &'static Shape, key: u64, cursor: &mut Cursor<'_>) -> Step<()> {
-    let number = u32::try_from(key).map_err(|_| DecodeErrorKind::FieldNumber)? >> 3;
+    let number = u32::try_from(key).map_err(|_| Flaw::FieldNumber)? >> 3;
     let [.., low] = key.to_be_bytes();
     let wire_type = low & 7;
     if number == 0 {
-        return Err(DecodeErrorKind::FieldNumber);
+        return Err(Flaw::FieldNumber);
     }
     if shape.field(number).is_some() {
-        return Err(DecodeErrorKind::WireType { found: wire_type });
+        return Err(Flaw::WireType);
     }
     cursor.skip(wire_type)
 }

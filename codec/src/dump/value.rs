@@ -2,10 +2,9 @@
 
 use core::fmt;
 
-use crate::error::DecodeErrorKind;
 use crate::registry::{Code, Feature, GroupFlags, Permissions};
 use crate::shapes::{EnumShape, Field, FieldKind, Shape};
-use crate::wire::{Cursor, Key, enum_value, low32, wire_type};
+use crate::wire::{Cursor, Flaw, Key, enum_value, low32, wire_type};
 
 /// Bytes of a line that are shown as hex; the width of the column follows from it.
 const SHOWN: usize = 8;
@@ -43,7 +42,7 @@ pub(super) fn read<'a>(
     field: Option<&'static Field>,
     key: Key,
     cursor: &mut Cursor<'a>,
-) -> Result<Value<'a>, DecodeErrorKind> {
+) -> Result<Value<'a>, Flaw> {
     let Some(field) = field else {
         return unknown(key, cursor);
     };
@@ -59,9 +58,7 @@ pub(super) fn read<'a>(
         return Ok(numbers(field, Numbers::Packed(bytes)));
     }
     if key.wire_type != wanted {
-        return Err(DecodeErrorKind::WireType {
-            found: key.wire_type,
-        });
+        return Err(Flaw::WireType);
     }
     Ok(match field.kind {
         FieldKind::Bool => Value::Bool(cursor.varint()? != 0),
@@ -92,7 +89,7 @@ fn numbers<'a>(field: &Field, numbers: Numbers<'a>) -> Value<'a> {
     }
 }
 
-fn unknown<'a>(key: Key, cursor: &mut Cursor<'a>) -> Result<Value<'a>, DecodeErrorKind> {
+fn unknown<'a>(key: Key, cursor: &mut Cursor<'a>) -> Result<Value<'a>, Flaw> {
     match key.wire_type {
         wire_type::VARINT => cursor.varint().map(Value::Number),
         wire_type::LEN => cursor.bytes().map(Value::Bytes),
@@ -103,7 +100,7 @@ fn unknown<'a>(key: Key, cursor: &mut Cursor<'a>) -> Result<Value<'a>, DecodeErr
         wire_type::FIXED64 => cursor
             .array()
             .map(|bytes| Value::Fixed(u64::from_le_bytes(bytes))),
-        found => Err(DecodeErrorKind::WireType { found }),
+        _ => Err(Flaw::WireType),
     }
 }
 
