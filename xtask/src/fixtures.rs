@@ -58,13 +58,13 @@ pub fn output(root: &Path) -> Result<Output> {
     for (name, table) in negotiation::all() {
         output.add(format!("fixtures/negotiation/{name}.json"), pretty(&table)?);
     }
-    let seeds = frames
+    let valid = frames
         .iter()
         .map(|frame| (frame.name.as_str(), frame.bytes.as_slice()));
     let broken = invalid
         .iter()
         .map(|case| (case.json.name.as_str(), case.bytes.as_slice()));
-    corpus::add(&mut output, seeds.chain(broken));
+    corpus::add(&mut output, valid, broken);
     Ok(output)
 }
 
