@@ -10,6 +10,7 @@ use crate::session::{Session, Sessions};
 use crate::spec::Requirements;
 
 mod list;
+mod run;
 
 /// Usage, an unmatched filter, nothing executed, a malformed fixture.
 pub const EXIT_USAGE: u8 = 2;
@@ -38,6 +39,8 @@ struct Folders {
 enum Command {
     /// Lists the cases, or the requirements; reading all files strictly is part of it.
     List(list::ListArgs),
+    /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
+    Run(run::RunArgs),
 }
 
 /// Runs the program with the arguments of the process.
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::List(args) => list::run(&args, &cli.folders),
+        Command::Run(args) => run::run(&args, &cli.folders),
     };
     ExitCode::from(outcome)
 }

@@ -5,12 +5,22 @@
 
 mod body;
 pub mod cli;
+mod ladder;
 mod matcher;
 mod names;
+mod player;
+pub mod report;
+mod run;
 mod session;
 mod spec;
+mod testee;
+mod transport;
 mod tree;
 mod value;
+mod verdict;
 
+pub use run::{RunOptions, fresh_seed, run};
 pub use session::{FixtureError, Need, Session, Sessions, Transport};
 pub use spec::{Requirement, Requirements, SpecError};
+pub use testee::{AdminError, StartError, Starter, Testee};
+pub use verdict::{Failure, FailureClass, Verdict};

@@ -1,0 +1,177 @@
+//! `run`: plays the cases and reports.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::{EXIT_USAGE, Folders, Suite, complain, selects};
+use crate::report::{CaseReport, Report, Style, print, to_json, to_junit};
+use crate::run::{RunOptions, run as run_suite};
+use crate::session::Transport;
+use crate::testee::Starter;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// Only the cases whose id holds this text, or fits this pattern with `*`.
+    #[arg(long)]
+    filter: Vec<String>,
+    /// A server that runs already: its host and port for plain TCP. Needs --users.
+    #[arg(long, requires = "users", value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// The users file of a server that runs already.
+    #[arg(long, value_name = "FILE", conflicts_with = "testee")]
+    users: Option<PathBuf>,
+    /// A testee file, which says how to start the testee.
+    #[arg(long, value_name = "FILE")]
+    testee: Option<PathBuf>,
+    /// What actors use whose case does not say.
+    #[arg(long, default_value = "tcp")]
+    transport: Transport,
+    /// How many cases at once; default: twice the cores, at most 16.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Makes the same keys and devices as another run with it.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long a step waits, in milliseconds; default: 50 measured round trips, at least a second.
+    #[arg(long)]
+    budget_ms: Option<u64>,
+    /// A restart kills the reference server with SIGKILL, and does not use its own hook.
+    #[arg(long)]
+    kill: bool,
+    /// Which cases are printed with all their frames.
+    #[arg(long, default_value = "fail")]
+    trace: Trace,
+    /// Writes the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the report as JUnit XML to this file.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Trace {
+    /// Those that did not pass, with their last frames.
+    Fail,
+    /// All.
+    All,
+}
+
+pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
+    let suite = match folders.read() {
+        Ok(suite) => suite,
+        Err(code) => return code,
+    };
+    for filter in &args.filter {
+        if !suite.sessions.iter().any(|session| selects(std::slice::from_ref(filter), session)) {
+            return complain(&format!("no case fits the filter {filter}"));
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let report = match runtime {
+        Ok(runtime) => runtime.block_on(play(args, &suite)),
+        Err(error) => return complain(&error.to_string()),
+    };
+    match report {
+        Ok(report) => finish(args, &report),
+        Err(code) => code,
+    }
+}
+
+async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
+    let testee = starter(args)?.start().await.map_err(|error| {
+        complain(&format!("the testee did not start: {error}"));
+        EXIT_HARNESS
+    })?;
+    let defaults = RunOptions::default();
+    let options = RunOptions {
+        cases: chosen(args, suite),
+        jobs: args.jobs.unwrap_or(defaults.jobs),
+        seed: args.seed.unwrap_or(defaults.seed),
+        budget: args.budget_ms.map(Duration::from_millis),
+        transport: args.transport,
+        trace_all: args.trace == Trace::All,
+        ..defaults
+    };
+    let total = if options.cases.is_empty() { suite.sessions.len() } else { options.cases.len() };
+    let report = run_suite(&suite.sessions, &suite.requirements, testee, &options, progress(total)).await;
+    report.map_err(|error| {
+        complain(&format!("the testee's back door: {error}"));
+        EXIT_HARNESS
+    })
+}
+
+/// An adapter or harness error.
+const EXIT_HARNESS: u8 = 3;
+
+fn chosen(args: &RunArgs, suite: &Suite) -> BTreeSet<String> {
+    if args.filter.is_empty() {
+        return BTreeSet::new();
+    }
+    // An exact id means that case alone, also where it begins the id of others.
+    let is_exact = |filter: &String| suite.sessions.get(filter).is_some();
+    let (exact, loose): (Vec<String>, Vec<String>) = args.filter.iter().cloned().partition(is_exact);
+    let fits = |id: &str, session| exact.iter().any(|filter| filter == id) || (!loose.is_empty() && selects(&loose, session));
+    suite.sessions.iter().filter(|session| fits(&session.id, session)).map(|session| session.id.clone()).collect()
+}
+
+fn starter(args: &RunArgs) -> Result<Starter, u8> {
+    if let Some(file) = &args.testee {
+        return Ok(Starter::File(file.clone()));
+    }
+    if let Some(users) = &args.users {
+        return Ok(Starter::Running { server: args.server.clone(), users: users.clone() });
+    }
+    let program = std::env::current_exe().map_err(|error| complain(&error.to_string()))?;
+    Ok(Starter::Reference { program, arguments: vec![OsString::from("reference-server")], kill: args.kill })
+}
+
+/// A counter on a terminal; nothing where nobody looks.
+fn progress(total: usize) -> impl Fn(&CaseReport) + Send + Sync + 'static {
+    let is_shown = io::stderr().is_terminal();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    move |case| {
+        let number = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        if is_shown {
+            let end = if number >= total { "\r\x1b[K" } else { "" };
+            let _ = write!(io::stderr(), "\r\x1b[K{number}/{total} {}{end}", case.id);
+        }
+    }
+}
+
+fn finish(args: &RunArgs, report: &Report) -> u8 {
+    let mut out = anstream::AutoStream::auto(io::stdout());
+    let printed = print(&mut out, report, Style { trace_all: args.trace == Trace::All });
+    if let Err(error) = printed
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return complain(&error.to_string());
+    }
+    let json = args.json.as_deref().map(|path| {
+        let text = to_json(report).map(|value| format!("{value:#}\n")).map_err(|error| error.to_string());
+        save(path, text)
+    });
+    let junit = args.junit.as_deref().map(|path| save(path, to_junit(report).map_err(|error| error.to_string())));
+    if [json, junit].into_iter().flatten().any(|saved| !saved) {
+        return EXIT_HARNESS;
+    }
+    let code = report.exit_code();
+    if code == EXIT_USAGE {
+        complain("no case was executed");
+    }
+    code
+}
+
+fn save(path: &Path, text: Result<String, String>) -> bool {
+    let saved = text.and_then(|text| fs::write(path, text).map_err(|error| error.to_string()));
+    if let Err(error) = &saved {
+        complain(&format!("{}: {error}", path.display()));
+    }
+    saved.is_ok()
+}

@@ -1,0 +1,215 @@
+//! Plays one case: its steps in order, each actor on its connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ladder::{Event, Ladder};
+use crate::session::{Action, FaultSwitch, Session, Step, Transport};
+use crate::testee::Testee;
+use crate::value::Val;
+use crate::verdict::{Failure, FailureClass};
+
+mod expect;
+mod fence;
+mod link;
+mod login;
+mod pooled;
+mod send;
+mod steps;
+mod witness;
+mod world;
+
+use link::Link;
+pub(crate) use witness::Witness;
+use world::World;
+
+/// What is the same for all cases of a run.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) testee: Arc<Testee>,
+    pub(crate) witness: Arc<Witness>,
+    pub(crate) transport: Transport,
+    /// How long a step waits.
+    pub(crate) budget: Duration,
+    /// Makes random values; the same for the same seed.
+    pub(crate) seed: u64,
+    /// Told apart from other runs against the same testee.
+    pub(crate) run: Arc<str>,
+    /// After a time-out, a fence proves that nothing would have come: only where nothing else slows the testee down.
+    pub(crate) is_alone: bool,
+    /// Keep the whole ladder of cases that pass, too.
+    pub(crate) trace_all: bool,
+}
+
+/// Which of the results of a sweep this is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Variant {
+    Plain,
+    Split(usize),
+    Truncate(usize),
+    Bit(usize),
+    Value(Val),
+}
+
+impl Variant {
+    /// As a report says it.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Variant::Plain => None,
+            Variant::Split(at) => Some(format!("split after {at} bytes")),
+            Variant::Truncate(at) => Some(format!("cut after {at} bytes")),
+            Variant::Bit(bit) => Some(format!("bit {bit} of the header flipped")),
+            Variant::Value(value) => Some(format!("$sweep = {value}")),
+        }
+    }
+}
+
+/// What playing came to.
+#[derive(Debug)]
+pub(crate) struct Played {
+    /// `None` if everything came true.
+    pub(crate) failure: Option<Failure>,
+    /// The requirements that executed steps proved.
+    pub(crate) proved: Vec<String>,
+    /// The length of the frame that a sweep is about, once it was built.
+    pub(crate) swept_len: Option<usize>,
+    /// The whole ladder, where it was asked for.
+    pub(crate) trace: Vec<String>,
+}
+
+/// A step that did not come true.
+#[derive(Clone, Debug)]
+pub(crate) struct Miss {
+    pub(crate) class: FailureClass,
+    pub(crate) at: String,
+    pub(crate) expected: String,
+    pub(crate) got: String,
+    /// The actor, where it is not the step's own.
+    pub(crate) actor: Option<usize>,
+}
+
+impl Miss {
+    pub(crate) fn new(class: FailureClass, expected: impl Into<String>, got: impl Into<String>) -> Miss {
+        Miss { class, at: String::new(), expected: expected.into(), got: got.into(), actor: None }
+    }
+
+    pub(crate) fn harness(error: impl ToString) -> Miss {
+        Miss::new(FailureClass::Harness, "", error.to_string())
+    }
+
+    pub(crate) fn of(mut self, actor: usize) -> Miss {
+        self.actor = Some(actor);
+        self
+    }
+}
+
+/// A case that is being played.
+pub(crate) struct Player<'a> {
+    stage: &'a Stage,
+    session: &'a Session,
+    variant: Variant,
+    world: World,
+    links: Vec<Option<Link>>,
+    ladder: Ladder,
+    proved: Vec<String>,
+    swept_len: Option<usize>,
+    /// An actor that a sweep took out of the case.
+    silenced: Option<usize>,
+    needs_witness: bool,
+}
+
+impl<'a> Player<'a> {
+    /// Plays the case once.
+    pub(crate) async fn play(stage: &'a Stage, session: &'a Session, variant: Variant, number: usize) -> Played {
+        let mut world = World::new(stage, session, number);
+        if let Variant::Value(value) = &variant {
+            world.set("sweep", value.clone());
+        }
+        let mut player = Player {
+            stage,
+            session,
+            variant,
+            world,
+            links: session.actors.iter().map(|_| None).collect(),
+            ladder: Ladder::default(),
+            proved: Vec::new(),
+            swept_len: None,
+            silenced: None,
+            needs_witness: false,
+        };
+        let failure = player.run().await;
+        player.lift_faults().await;
+        let names: Vec<String> = session.actors.iter().map(|actor| actor.name.clone()).collect();
+        let trace = if stage.trace_all { player.ladder.render(&names, true) } else { Vec::new() };
+        Played { failure, proved: player.proved, swept_len: player.swept_len, trace }
+    }
+
+    async fn run(&mut self) -> Option<Failure> {
+        let loan = match self.prepare().await {
+            Ok(loan) => loan,
+            Err(miss) => return Some(self.failure(miss, None)),
+        };
+        for (index, step) in self.session.steps.iter().enumerate() {
+            if step.actor.is_some() && step.actor == self.silenced {
+                continue;
+            }
+            match self.step(index, step).await {
+                Ok(()) => self.proved.extend(step.proves.iter().cloned()),
+                Err(miss) => {
+                    let failure = self.failure(miss, Some(step));
+                    self.give_back(loan.is_some()).await;
+                    return Some(failure);
+                }
+            }
+        }
+        let ended = self.end().await.map_err(|miss| self.failure(miss, None)).err();
+        self.give_back(loan.is_some()).await;
+        ended
+    }
+
+    /// What follows the last step: nothing unexpected is left, and others are still served.
+    async fn end(&mut self) -> Result<(), Miss> {
+        if !self.session.loose_end {
+            self.end_fences().await?;
+        }
+        if self.needs_witness {
+            self.stage.witness.check(self.stage).await?;
+        }
+        Ok(())
+    }
+
+    fn failure(&self, miss: Miss, step: Option<&Step>) -> Failure {
+        let names: Vec<String> = self.session.actors.iter().map(|actor| actor.name.clone()).collect();
+        let actor = miss.actor.or_else(|| step.and_then(|step| step.actor));
+        Failure {
+            class: miss.class,
+            line: step.map_or(0, |step| step.line),
+            actor: actor.and_then(|actor| names.get(actor).cloned()),
+            proves: step.map(|step| step.proofs().cloned().collect()).unwrap_or_default(),
+            at: miss.at,
+            expected: miss.expected,
+            got: miss.got,
+            variant: self.variant.text(),
+            ladder: self.ladder.render(&names, false),
+        }
+    }
+
+    fn note(&mut self, actor: Option<usize>, text: impl Into<String>) {
+        self.ladder.push(Event::Note { actor, text: text.into() });
+    }
+
+    /// Faults hold for everybody, so they end with the case, whatever it came to.
+    async fn lift_faults(&self) {
+        for step in &self.session.steps {
+            if let Action::Fault(switch) = &step.action {
+                let off = match switch {
+                    FaultSwitch::StoreFull(_) => FaultSwitch::StoreFull(false),
+                    FaultSwitch::MaxInbox(_) => FaultSwitch::MaxInbox(None),
+                    FaultSwitch::MaxGroupMembers(_) => FaultSwitch::MaxGroupMembers(None),
+                };
+                // A testee that cannot do this any more shows it in the next case.
+                let _ = self.stage.testee.fault(off).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a run came to: by case, by family, by requirement; and the exit code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::run::RunOptions;
+use crate::session::Session;
+use crate::spec::Requirements;
+use crate::verdict::{Failure, Verdict};
+
+mod json;
+mod junit;
+mod terminal;
+
+pub use json::to_json;
+pub use junit::to_junit;
+pub use terminal::{Style, print};
+
+/// What one case came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseReport {
+    /// The id.
+    pub id: String,
+    /// The family: the first part of the id.
+    pub family: String,
+    /// One line that says what is shown.
+    pub title: String,
+    /// The file.
+    pub file: PathBuf,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Why it was not played, if it was not.
+    pub reason: Option<String>,
+    /// The first divergence, if there was one.
+    pub failure: Option<Failure>,
+    /// The requirements that its steps would prove.
+    pub claims: BTreeSet<String>,
+    /// Those that executed steps proved.
+    pub proved: BTreeSet<String>,
+    /// How often its steps ran: more than once in a sweep.
+    pub variants: usize,
+    /// How many of them failed.
+    pub failed_variants: usize,
+    /// How long it took.
+    #[serde(serialize_with = "json::millis")]
+    pub duration: Duration,
+    /// All frames, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<String>,
+}
+
+impl CaseReport {
+    pub(crate) fn new(session: &Session, duration: Duration) -> CaseReport {
+        CaseReport {
+            id: session.id.clone(),
+            family: session.family().to_owned(),
+            title: session.title.clone(),
+            file: session.path.clone(),
+            verdict: Verdict::Pass,
+            reason: None,
+            failure: None,
+            claims: session.covers().into_iter().map(str::to_owned).collect(),
+            proved: BTreeSet::new(),
+            variants: 1,
+            failed_variants: 0,
+            duration,
+            trace: Vec::new(),
+        }
+    }
+
+    pub(crate) fn unplayed(session: &Session, verdict: Verdict, reason: impl Into<String>) -> CaseReport {
+        let reason = Some(reason.into());
+        CaseReport { verdict, reason, variants: 0, ..CaseReport::new(session, Duration::ZERO) }
+    }
+
+    pub(crate) fn harness(session: &Session, reason: &str) -> CaseReport {
+        CaseReport::unplayed(session, Verdict::HarnessError, reason)
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The cases, in the order of their ids.
+    pub cases: Vec<CaseReport>,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The middle one of some round trips, if a login succeeded.
+    pub round_trip: Option<Duration>,
+    /// From start to end.
+    pub duration: Duration,
+    /// Requirements by what became of them.
+    pub coverage: Coverage,
+    /// The requirements, for their sentences.
+    pub requirements: Requirements,
+}
+
+/// Counts of the requirements that a server can be seen to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// All of them.
+    pub observable: usize,
+    /// Those that a chosen case claims.
+    pub claimed: usize,
+    /// Those that an executed step proved.
+    pub executed: usize,
+}
+
+impl Report {
+    pub(crate) fn new(
+        cases: Vec<CaseReport>,
+        requirements: &Requirements,
+        options: &RunOptions,
+        round_trip: Option<Duration>,
+        duration: Duration,
+    ) -> Report {
+        let claims: BTreeSet<&String> = cases.iter().flat_map(|case| case.claims.iter()).collect();
+        let proved: BTreeSet<&String> = cases.iter().flat_map(|case| case.proved.iter()).collect();
+        let mut coverage = Coverage::default();
+        for requirement in requirements.iter().filter(|requirement| requirement.is_observable_of_server()) {
+            coverage.observable += 1;
+            coverage.claimed += usize::from(claims.contains(&requirement.id));
+            coverage.executed += usize::from(proved.contains(&requirement.id));
+        }
+        Report { cases, seed: options.seed, round_trip, duration, coverage, requirements: requirements.clone() }
+    }
+
+    /// How many cases came to this.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.cases.iter().filter(|case| case.verdict == verdict).count()
+    }
+
+    /// How many cases were played.
+    #[must_use]
+    pub fn executed(&self) -> usize {
+        self.cases.iter().filter(|case| case.verdict.is_executed()).count()
+    }
+
+    /// 0 conforms; 1 a failure; 2 nothing was executed; 3 an adapter or harness error; 5 only inconclusive or blocked.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let any = |verdict| self.count(verdict) > 0;
+        if self.executed() == 0 {
+            2
+        } else if any(Verdict::Fail) {
+            1
+        } else if any(Verdict::AdapterError) || any(Verdict::HarnessError) {
+            3
+        } else if any(Verdict::Inconclusive) || any(Verdict::Blocked) {
+            5
+        } else {
+            0
+        }
+    }
+
+    /// The cases by family.
+    #[must_use]
+    pub fn families(&self) -> BTreeMap<&str, Vec<&CaseReport>> {
+        let mut families: BTreeMap<&str, Vec<&CaseReport>> = BTreeMap::new();
+        for case in &self.cases {
+            families.entry(&case.family).or_default().push(case);
+        }
+        families
+    }
+}

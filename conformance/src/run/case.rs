@@ -1,0 +1,152 @@
+//! One case of a run: what it needs, its twin, its variants, its verdict.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::Shared;
+use crate::player::{Played, Player, Stage, Variant};
+use crate::report::CaseReport;
+use crate::session::{Need, Session, Sweep};
+use crate::value::Scope;
+use crate::verdict::{Failure, Verdict};
+
+/// How binding a sentence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Severity {
+    Must,
+    Should,
+    May,
+}
+
+impl Severity {
+    pub(super) fn of(sentence: &str) -> Severity {
+        if sentence.contains(" MUST ") {
+            Severity::Must
+        } else if sentence.contains(" SHOULD ") {
+            Severity::Should
+        } else {
+            Severity::May
+        }
+    }
+}
+
+/// Plays a case with all its variants.
+pub(super) async fn play_case(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Stage) -> CaseReport {
+    let lacking = stage.testee.lacks(session, stage.transport, shared.features.as_deref());
+    if let Some(reason) = lacking {
+        let is_feature = session.needs.iter().any(|need| {
+            matches!(need, Need::Feature(_)) && reason.ends_with(&need.to_string())
+        });
+        let verdict = if is_feature { Verdict::NotClaimed } else { Verdict::NotRun };
+        return CaseReport::unplayed(session, verdict, reason);
+    }
+    if let Some(twin) = &session.twin
+        && !shared.options.ignore_blocks
+    {
+        match shared.verdict_of(twin).await {
+            Some(Verdict::Pass | Verdict::NonStrict | Verdict::Observed) => {}
+            Some(Verdict::NotRun | Verdict::NotClaimed) => {
+                return CaseReport::unplayed(session, Verdict::NotRun, format!("its twin {twin} could not run"));
+            }
+            _ => return CaseReport::unplayed(session, Verdict::Blocked, format!("its twin {twin} did not pass")),
+        }
+    }
+    let started = Instant::now();
+    let played = play_variants(shared, session, stage).await;
+    let mut report = CaseReport::new(session, started.elapsed());
+    report.variants = played.len();
+    // A requirement is proved by a sweep only if every variant proves it.
+    let mut proved: Option<Vec<String>> = None;
+    for one in &played {
+        proved = Some(match proved {
+            None => one.proved.clone(),
+            Some(all) => all.into_iter().filter(|id| one.proved.contains(id)).collect(),
+        });
+    }
+    report.proved = proved.unwrap_or_default().into_iter().collect();
+    report.trace = played.iter().find(|one| !one.trace.is_empty()).map(|one| one.trace.clone()).unwrap_or_default();
+    report.failed_variants = played.iter().filter(|one| one.failure.is_some()).count();
+    let worst = played.into_iter().filter_map(|one| one.failure).max_by_key(|failure| rank(shared, failure));
+    report.verdict = worst.as_ref().map_or(Verdict::Pass, |failure| verdict(shared, failure));
+    report.failure = worst;
+    report
+}
+
+/// What a failure of this kind means for the case.
+fn verdict(shared: &Shared, failure: &Failure) -> Verdict {
+    let verdict = failure.class.verdict();
+    let severity = |id: &String| shared.severities.get(id).copied().unwrap_or(Severity::Must);
+    let all = |wanted: Severity| !failure.proves.is_empty() && failure.proves.iter().all(|id| severity(id) == wanted);
+    match verdict {
+        Verdict::Fail if all(Severity::Should) => Verdict::NonStrict,
+        Verdict::Fail if all(Severity::May) => Verdict::Observed,
+        verdict => verdict,
+    }
+}
+
+fn rank(shared: &Shared, failure: &Failure) -> u8 {
+    match verdict(shared, failure) {
+        Verdict::Fail => 3,
+        Verdict::HarnessError => 2,
+        Verdict::Inconclusive => 1,
+        _ => 0,
+    }
+}
+
+async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Stage) -> Vec<Played> {
+    let one = |variant| play_one(Arc::clone(shared), Arc::clone(session), stage.clone(), variant);
+    let (mut played, rest): (Vec<Played>, Vec<Variant>) = match &session.sweep {
+        None => return vec![one(Variant::Plain).await],
+        Some(Sweep::Split { .. }) => {
+            // How long the frame is shows when it is built; on WebSocket a frame cannot be split, and goes whole.
+            let first = one(Variant::Split(1)).await;
+            let len = first.swept_len.unwrap_or(0);
+            (vec![first], (2..len).map(Variant::Split).collect())
+        }
+        Some(Sweep::Truncate { .. }) => {
+            let first = one(Variant::Truncate(0)).await;
+            let len = first.swept_len.unwrap_or(0);
+            (vec![first], (1..len).map(Variant::Truncate).collect())
+        }
+        Some(Sweep::Bits { first, last, .. }) => (Vec::new(), (*first..=*last).map(Variant::Bit).collect()),
+        Some(Sweep::Values(values)) => {
+            let known = values.iter().filter_map(|value| value.eval(&Nothing).ok());
+            (Vec::new(), known.map(Variant::Value).collect())
+        }
+    };
+    if played.first().is_some_and(|first| first.failure.is_some()) {
+        return played;
+    }
+    if stage.is_alone || session.is_exclusive() {
+        for variant in rest {
+            played.push(one(variant).await);
+        }
+        return played;
+    }
+    let mut jobs = JoinSet::new();
+    for variant in rest {
+        jobs.spawn(one(variant));
+    }
+    while let Some(result) = jobs.join_next().await {
+        if let Ok(result) = result {
+            played.push(result);
+        }
+    }
+    played
+}
+
+async fn play_one(shared: Arc<Shared>, session: Arc<Session>, stage: Stage, variant: Variant) -> Played {
+    let _permit = shared.permits.acquire().await;
+    Player::play(&stage, &session, variant, shared.number()).await
+}
+
+/// Values of a sweep are literals.
+struct Nothing;
+
+impl Scope for Nothing {
+    fn lookup(&self, _: &str) -> Option<crate::value::Val> {
+        None
+    }
+}

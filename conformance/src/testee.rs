@@ -1,0 +1,160 @@
+//! What is tested: where it listens, what it can do besides, and how to make it do that.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::session::{FaultSwitch, Need, Session, Transport};
+use crate::transport::{Addresses, Connection, OpenError, Opening, TlsTrust};
+
+pub(crate) mod admin;
+mod commands;
+mod file;
+mod http;
+mod pool;
+mod process;
+
+use admin::Admin;
+pub(crate) use file::UsersFile;
+use pool::Pool;
+pub(crate) use pool::Loan;
+use process::Process;
+pub use process::{StartError, Starter};
+
+/// A user and a token for it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+/// An implementation under test.
+pub struct Testee {
+    addresses: Mutex<Addresses>,
+    trust: Option<TlsTrust>,
+    pub(crate) admin: Admin,
+    capabilities: BTreeSet<String>,
+    pub(crate) pool: Option<Pool>,
+    process: Option<Process>,
+}
+
+/// Why an operation of the back door did not work: never the fault of the wire.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AdminError(pub(crate) String);
+
+impl Testee {
+    /// A testee by its users file, already running.
+    pub(crate) fn from_users_file(users: UsersFile, server: Option<&str>) -> Result<Testee, StartError> {
+        let mut addresses = users.server.unwrap_or_default();
+        if let Some(server) = server {
+            addresses.tcp = Some(server.to_owned());
+        }
+        if addresses.tcp.is_none() && addresses.ws.is_none() && addresses.tls.is_none() {
+            return Err(StartError::new("no address: give --server, or [server] in the users file"));
+        }
+        let trust = match (&addresses.tls, &addresses.ca) {
+            (Some(_), Some(ca)) => Some(TlsTrust::read(ca).map_err(StartError::new)?),
+            _ => None,
+        };
+        let (admin, mut capabilities) = Admin::from_file(users.admin, users.commands)?;
+        let pool = if capabilities.contains("provision") {
+            None
+        } else if users.user.is_empty() {
+            return Err(StartError::new("neither users nor a way to make some"));
+        } else {
+            Some(Pool::new(users.user))
+        };
+        if matches!(admin, Admin::None) {
+            capabilities.clear();
+        }
+        Ok(Testee { addresses: Mutex::new(addresses), trust, admin, capabilities, pool, process: None })
+    }
+
+    /// A testee within this process, which claims every capability and does nothing for it.
+    pub(crate) fn fake(tcp: String) -> Testee {
+        let capabilities = ["provision", "clock", "restart", "fault:store-full", "fault:max-inbox", "fault:max-group-members"];
+        Testee {
+            addresses: Mutex::new(Addresses { tcp: Some(tcp), ..Addresses::default() }),
+            trust: None,
+            admin: Admin::Fake,
+            capabilities: capabilities.into_iter().map(str::to_owned).collect(),
+            pool: None,
+            process: None,
+        }
+    }
+
+    fn with_process(mut self, process: Process) -> Testee {
+        self.process = Some(process);
+        self
+    }
+
+    /// Why the case cannot run here, if it cannot.
+    pub(crate) fn lacks(&self, session: &Session, transport: Transport, features: Option<&[u32]>) -> Option<String> {
+        for need in &session.needs {
+            let there = match need {
+                Need::Feature(name) => features.is_none_or(|enabled| {
+                    tidewire_codec::Feature::from_name(name).is_some_and(|feature| enabled.contains(&feature.0))
+                }),
+                Need::Transport(needed) => self.has(*needed),
+                other => self.capabilities.contains(&other.to_string()),
+            };
+            if !there {
+                return Some(format!("the testee has no {need}"));
+            }
+        }
+        let mut used = session.actors.iter().map(|actor| actor.transport.unwrap_or(transport));
+        if let Some(missing) = used.find(|used| !self.has(*used)) {
+            return Some(format!("the testee has no address for {missing}"));
+        }
+        let users: BTreeSet<&str> = session.actors.iter().map(|actor| actor.user.as_str()).collect();
+        match &self.pool {
+            Some(pool) if pool.size() < users.len() => {
+                Some(format!("it needs {} users, and there are {}", users.len(), pool.size()))
+            }
+            _ => None,
+        }
+    }
+
+    fn has(&self, transport: Transport) -> bool {
+        self.addresses().of(transport).is_some() && (transport != Transport::Tls || self.trust.is_some())
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn open(
+        &self,
+        transport: Transport,
+        opening: &Opening,
+        budget: Duration,
+    ) -> Result<Connection, OpenError> {
+        Connection::open(&self.addresses(), transport, opening, self.trust.as_ref(), budget).await
+    }
+
+    /// Makes users, and gives a token for each.
+    pub(crate) async fn provision(&self, users: &[String]) -> Result<HashMap<String, String>, AdminError> {
+        self.admin.provision(users).await
+    }
+
+    /// Stops the testee and starts it again on the same data.
+    pub(crate) async fn restart(&self, graceful: bool, down_ms: Option<u64>) -> Result<(), AdminError> {
+        match &self.process {
+            // A process that is killed says no goodbye, and its clock stands still while it is down.
+            Some(process) if process.kills() && !graceful && down_ms.is_none() => {
+                let addresses = process.kill_and_start(&self.addresses()).await.map_err(|error| AdminError(error.to_string()))?;
+                *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+                Ok(())
+            }
+            _ => self.admin.restart(graceful, down_ms).await,
+        }
+    }
+
+    /// Switches a fault on or off.
+    pub(crate) async fn fault(&self, switch: FaultSwitch) -> Result<(), AdminError> {
+        self.admin.fault(switch).await
+    }
+}

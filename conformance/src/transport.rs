@@ -1,0 +1,226 @@
+//! Connections to a testee: bytes out; frames, an end or a breach of the framing in.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tidewire_codec::{Decoder, Item, PREFACE, RawFrame};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::session::Transport;
+
+mod tls;
+mod ws;
+
+pub(crate) use tls::TlsTrust;
+use ws::WsWire;
+
+/// Where a testee listens.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Addresses {
+    /// `host:port` of plain TCP.
+    pub(crate) tcp: Option<String>,
+    /// `host:port`, or a whole `ws://` address.
+    pub(crate) ws: Option<String>,
+    /// `host:port` of TLS over TCP.
+    pub(crate) tls: Option<String>,
+    /// A PEM file with the certificates to trust.
+    pub(crate) ca: Option<std::path::PathBuf>,
+    /// The name in the testee's certificate; default: the host of the address.
+    pub(crate) server_name: Option<String>,
+}
+
+impl Addresses {
+    /// The address for this transport, if the testee has it.
+    pub(crate) fn of(&self, transport: Transport) -> Option<&str> {
+        match transport {
+            Transport::Tcp => self.tcp.as_deref(),
+            Transport::Ws => self.ws.as_deref(),
+            Transport::Tls => self.tls.as_deref(),
+        }
+    }
+}
+
+/// What a connection had to say.
+#[derive(Clone, Debug)]
+pub(crate) enum Incoming {
+    Frame(RawFrame),
+    /// The peer closed, or the connection was reset.
+    Closed,
+    /// The peer broke the framing.
+    Broken(String),
+    /// Nothing came within the time.
+    Nothing,
+}
+
+/// How a connection is opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opening {
+    /// What is sent instead of the preface.
+    pub(crate) preface: Option<Bytes>,
+    /// What a WebSocket client offers; `none` for nothing.
+    pub(crate) subprotocol: Option<String>,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub(crate) enum OpenError {
+    /// The upgrade was answered with this HTTP status.
+    Refused(u16),
+    /// It selected no or another subprotocol, or something else that is not WebSocket.
+    BadUpgrade(String),
+    /// The testee is not there.
+    Unreachable(String),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OpenError::Refused(status) => write!(f, "the upgrade was refused with HTTP status {status}"),
+            OpenError::BadUpgrade(error) => write!(f, "the upgrade to WebSocket failed: {error}"),
+            OpenError::Unreachable(error) => write!(f, "no connection: {error}"),
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for T {}
+
+enum Wire {
+    Bytes(Box<dyn Stream>),
+    Ws(Box<WsWire>),
+}
+
+/// An open connection.
+pub(crate) struct Connection {
+    wire: Wire,
+    decoder: Decoder,
+    received: BytesMut,
+    closed: bool,
+}
+
+impl Connection {
+    /// Opens a connection and sends the preface where the transport has one.
+    pub(crate) async fn open(
+        addresses: &Addresses,
+        transport: Transport,
+        opening: &Opening,
+        trust: Option<&TlsTrust>,
+        budget: Duration,
+    ) -> Result<Connection, OpenError> {
+        let lacking = || OpenError::Unreachable(format!("the testee has no address for {transport}"));
+        let address = addresses.of(transport).ok_or_else(lacking)?;
+        let opened = timeout(budget, async {
+            let socket = connect(address).await.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+            Ok(match transport {
+                Transport::Tcp => Wire::Bytes(Box::new(socket)),
+                Transport::Tls => {
+                    let trust = trust.ok_or_else(|| OpenError::Unreachable("no certificate to trust".to_owned()))?;
+                    let name = addresses.server_name.as_deref().unwrap_or_else(|| host(address));
+                    Wire::Bytes(Box::new(tls::connect(socket, name, trust).await?))
+                }
+                Transport::Ws => Wire::Ws(Box::new(ws::connect(socket, address, opening).await?)),
+            })
+        });
+        let wire = opened.await.map_err(|_| OpenError::Unreachable("no answer in time".to_owned()))??;
+        let has_preface = matches!(wire, Wire::Bytes(_));
+        let mut connection =
+            Connection { wire, decoder: Decoder::new(has_preface), received: BytesMut::new(), closed: false };
+        if has_preface {
+            let preface = opening.preface.clone().unwrap_or_else(|| Bytes::from_static(&PREFACE));
+            // A peer that closed already is seen by the step that reads.
+            let _ = connection.send(&preface, budget).await;
+        }
+        Ok(connection)
+    }
+
+    /// Sends bytes in one write; on WebSocket as one binary message.
+    ///
+    /// # Errors
+    /// If the peer is gone, or takes nothing within the budget.
+    pub(crate) async fn send(&mut self, bytes: &[u8], budget: Duration) -> io::Result<()> {
+        let sent = timeout(budget, async {
+            match &mut self.wire {
+                Wire::Bytes(stream) => {
+                    stream.write_all(bytes).await?;
+                    stream.flush().await
+                }
+                Wire::Ws(ws) => ws.send(bytes, false).await,
+            }
+        });
+        sent.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Sends a WebSocket text message.
+    pub(crate) async fn send_text(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.wire {
+            Wire::Ws(ws) => ws.send(bytes, true).await,
+            Wire::Bytes(_) => Err(io::Error::other("text messages exist on WebSocket alone")),
+        }
+    }
+
+    /// True if frames travel in messages, which cannot be cut into pieces.
+    pub(crate) fn is_message_based(&self) -> bool {
+        matches!(self.wire, Wire::Ws(_))
+    }
+
+    /// The longest body that is taken from the next frame on.
+    pub(crate) fn set_max_frame(&mut self, max_frame: u32) {
+        self.decoder.set_max_frame(max_frame);
+    }
+
+    /// The next thing that the connection has to say.
+    pub(crate) async fn receive(&mut self, deadline: Instant) -> Incoming {
+        loop {
+            match self.decoder.poll(&mut self.received) {
+                Some(Item::Preface) => continue,
+                Some(Item::Frame(frame)) => return Incoming::Frame(frame),
+                Some(Item::Violation(violation)) => return Incoming::Broken(violation.to_string()),
+                None => {}
+            }
+            if self.closed {
+                return match self.received.len() {
+                    0 => Incoming::Closed,
+                    left => Incoming::Broken(format!("closed in the middle of a frame, {left} bytes into it")),
+                };
+            }
+            let read = timeout_at(deadline, async {
+                match &mut self.wire {
+                    Wire::Bytes(stream) => stream.read_buf(&mut self.received).await,
+                    Wire::Ws(ws) => ws.read(&mut self.received).await,
+                }
+            });
+            match read.await {
+                Err(_) => return Incoming::Nothing,
+                Ok(Ok(0) | Err(_)) => self.closed = true,
+                Ok(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Closes the sending side in order.
+    pub(crate) async fn finish(&mut self, budget: Duration) {
+        let closed = timeout(budget, async {
+            match &mut self.wire {
+                Wire::Bytes(stream) => stream.shutdown().await,
+                Wire::Ws(ws) => ws.close().await,
+            }
+        });
+        // What is gone needs no closing.
+        let _ = closed.await;
+    }
+}
+
+async fn connect(address: &str) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect(ws::authority(address)).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
