@@ -1,12 +1,12 @@
 //! The trace gate: each MUST has code that quotes it and a case that proves it, or an exception that says why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::citations::{self, Kind};
+use crate::citations::{self, Citation, Kind};
 use crate::exceptions::{self, Exception, Missing};
 use crate::problem::Problems;
 use crate::quotes::{self, Quote};
@@ -40,30 +40,37 @@ pub struct Trace {
 /// The part of the runner's report that the gate reads.
 #[derive(Debug, Deserialize)]
 pub struct RunReport {
-    /// By id of the requirement.
-    pub requirements: BTreeMap<String, Observed>,
+    /// What became of each case.
+    pub cases: Vec<RunCase>,
 }
 
-/// How often steps that cite a requirement were executed, and passed.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub struct Observed {
-    /// Executed steps.
+/// A case that the runner dealt with.
+#[derive(Debug, Deserialize)]
+pub struct RunCase {
+    /// The id: path below `fixtures/sessions` without extension.
+    pub id: String,
+    /// What it came to; only `pass` counts.
+    pub verdict: String,
+    /// The requirements that executed steps proved.
     #[serde(default)]
-    pub executed: u64,
-    /// Of them, those that passed.
-    #[serde(default)]
-    pub passed: u64,
+    pub proved: BTreeSet<String>,
 }
 
 impl RunReport {
     /// Reads the report that `tidewire-conformance run --json FILE` writes.
     ///
     /// # Errors
-    /// When the file cannot be read or has no table of requirements.
+    /// When the file cannot be read or has no list of cases.
     pub fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is no run report", path.display()))
+    }
+
+    /// Whether an executed step of a case that passed proved the requirement.
+    fn proves(&self, citation: &Citation) -> bool {
+        let case = self.cases.iter().find(|case| case.id == citation.case);
+        case.is_some_and(|case| case.verdict == "pass" && case.proved.contains(&citation.id))
     }
 }
 
@@ -82,19 +89,12 @@ pub fn run(root: &Path, report: Option<&RunReport>, problems: &mut Problems) -> 
     let mut rows = Vec::new();
     for requirement in spec.iter() {
         let id = &requirement.id;
-        let observed = report.map(|r| r.requirements.get(id).copied().unwrap_or_default());
-        let mut cases = Vec::new();
-        for citation in citations
+        let mine = citations
             .iter()
-            .filter(|c| c.id == *id && c.counts_for(requirement.role))
-        {
-            if citation.kind == Kind::Session
-                && observed.is_some_and(|o| o.executed == 0 || o.passed < o.executed)
-            {
-                continue;
-            }
-            cases.push(citation.case.clone());
-        }
+            .filter(|c| c.id == *id && c.counts_for(requirement.role));
+        let proven = mine
+            .filter(|c| c.kind == Kind::Derived || report.is_none_or(|report| report.proves(c)));
+        let cases = proven.map(|citation| citation.case.clone()).collect();
         let (code, tests) = places(&quotes, requirement);
         let mut row = Row {
             requirement: requirement.clone(),
@@ -104,7 +104,7 @@ pub fn run(root: &Path, report: Option<&RunReport>, problems: &mut Problems) -> 
             exceptions: vec![],
             missing: vec![],
         };
-        judge(&mut row, &exceptions, observed, problems);
+        judge(&mut row, &exceptions, report.is_some(), problems);
         rows.push(row);
     }
     Ok(Trace { requirements: rows })
@@ -132,12 +132,7 @@ fn places(quotes: &[Quote], requirement: &Requirement) -> (Vec<String>, Vec<Stri
     (code, tests)
 }
 
-fn judge(
-    row: &mut Row,
-    exceptions: &[Exception],
-    observed: Option<Observed>,
-    problems: &mut Problems,
-) {
+fn judge(row: &mut Row, exceptions: &[Exception], executed: bool, problems: &mut Problems) {
     let requirement = &row.requirement;
     let id = &requirement.id;
     let place = requirement.location();
@@ -161,12 +156,10 @@ fn judge(
             }
         } else if !there && wanted(requirement, missing) {
             row.missing.push(name);
-            let what = match (missing, observed) {
-                (Missing::Code, _) => "is not quoted by code that keeps it".to_owned(),
-                (Missing::Case, None) => "is not proven by a case".to_owned(),
-                (Missing::Case, Some(Observed { executed, passed })) => {
-                    format!("is not proven: {executed} steps executed, {passed} passed")
-                }
+            let what = match missing {
+                Missing::Code => "is not quoted by code that keeps it",
+                Missing::Case if executed => "is not proven by a case that was executed and passed",
+                Missing::Case => "is not proven by a case",
             };
             problems.add(&place, format!("{id} {what}"));
         }
