@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "reference-server")]
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +43,14 @@ enum Command {
     List(list::ListArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     Run(run::RunArgs),
+    /// Is the reference server: how the runner starts it as a process of its own.
+    #[cfg(feature = "reference-server")]
+    #[command(hide = true, disable_help_flag = true)]
+    ReferenceServer {
+        /// The arguments of the server.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Runs the program with the arguments of the process.
@@ -50,6 +60,11 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::List(args) => list::run(&args, &cli.folders),
         Command::Run(args) => run::run(&args, &cli.folders),
+        #[cfg(feature = "reference-server")]
+        Command::ReferenceServer { arguments } => {
+            let name = OsString::from("tidewire-server");
+            return tidewire_server::cli::main_from(std::iter::once(name).chain(arguments));
+        }
     };
     ExitCode::from(outcome)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use tidewire_codec::dump::Dump;
-use tidewire_codec::{FrameType, Header, RawFrame};
+use tidewire_codec::RawFrame;
 
 use crate::value::hex;
 
@@ -88,17 +88,4 @@ fn dump(frame: &RawFrame, with_bytes: bool, lines: &mut Vec<String>) {
     if all.len() > DUMP_LINES {
         lines.push(format!("      ... {} more lines", all.len() - DUMP_LINES));
     }
-}
-
-/// The frame at the front of these bytes, if a whole one is there and nothing else.
-pub(crate) fn whole_frame(bytes: &[u8]) -> Option<RawFrame> {
-    let header = Header::decode(*bytes.first_chunk()?);
-    let body = bytes.get(10..)?;
-    let is_whole = usize::try_from(header.len).ok()? == body.len();
-    is_whole.then(|| RawFrame {
-        flags: header.flags,
-        frame_type: FrameType(header.frame_type.0),
-        reference: header.reference,
-        body: bytes::Bytes::copy_from_slice(body),
-    })
 }

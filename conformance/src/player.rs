@@ -20,7 +20,7 @@ mod witness;
 mod world;
 
 use link::Link;
-pub(crate) use witness::Witness;
+pub(crate) use witness::{Probe, Witness};
 use world::World;
 
 /// What is the same for all cases of a run.

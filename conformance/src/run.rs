@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::player::{Stage, Witness};
+use crate::player::{Probe, Stage, Witness};
 use crate::report::{CaseReport, Report};
 use crate::session::{Session, Sessions, Transport};
 use crate::spec::Requirements;
@@ -101,11 +101,10 @@ pub async fn run(
     stage.budget = options
         .budget
         .unwrap_or_else(|| round_trip.map_or(MIN_BUDGET, |round_trip| (round_trip * BUDGET_ROUND_TRIPS).max(MIN_BUDGET)));
-    let features = probe.map(|probe| probe.features);
     let plan = Plan::new(sessions, options);
     let shared = Shared {
         stage,
-        features,
+        probe,
         options: options.clone(),
         permits: Semaphore::new(options.jobs.max(1)),
         numbers: AtomicUsize::new(1),
@@ -125,7 +124,7 @@ pub async fn run(
 /// What the jobs of a run have in common.
 struct Shared {
     stage: Stage,
-    features: Option<Vec<u32>>,
+    probe: Option<Probe>,
     options: RunOptions,
     permits: Semaphore,
     /// Numbers the results of sweeps and cases, so that each has names of its own.

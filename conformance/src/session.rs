@@ -86,6 +86,8 @@ pub enum Need {
     Fault(String),
     /// A transport: `tcp`, `ws` or `tls`.
     Transport(Transport),
+    /// The server announces a max_frame of at least so many bytes.
+    MaxFrame(u32),
 }
 
 impl std::fmt::Display for Need {
@@ -97,6 +99,7 @@ impl std::fmt::Display for Need {
             Need::Provision => f.write_str("provision"),
             Need::Fault(name) => write!(f, "fault:{name}"),
             Need::Transport(transport) => write!(f, "transport:{transport}"),
+            Need::MaxFrame(bytes) => write!(f, "max-frame:{bytes}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::player::Probe;
 use crate::session::{FaultSwitch, Need, Session, Transport};
 use crate::transport::{Addresses, Connection, OpenError, Opening, TlsTrust};
 
@@ -91,12 +92,15 @@ impl Testee {
     }
 
     /// Why the case cannot run here, if it cannot.
-    pub(crate) fn lacks(&self, session: &Session, transport: Transport, features: Option<&[u32]>) -> Option<String> {
+    ///
+    /// `probe` is what a first login showed. Where none succeeded nothing is known, and the cases show it themselves.
+    pub(crate) fn lacks(&self, session: &Session, transport: Transport, probe: Option<&Probe>) -> Option<String> {
         for need in &session.needs {
             let there = match need {
-                Need::Feature(name) => features.is_none_or(|enabled| {
-                    tidewire_codec::Feature::from_name(name).is_some_and(|feature| enabled.contains(&feature.0))
+                Need::Feature(name) => probe.is_none_or(|probe| {
+                    tidewire_codec::Feature::from_name(name).is_some_and(|feature| probe.features.contains(&feature.0))
                 }),
+                Need::MaxFrame(bytes) => probe.is_none_or(|probe| probe.max_frame >= *bytes),
                 Need::Transport(needed) => self.has(*needed),
                 other => self.capabilities.contains(&other.to_string()),
             };

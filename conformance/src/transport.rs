@@ -163,11 +163,6 @@ impl Connection {
         }
     }
 
-    /// True if frames travel in messages, which cannot be cut into pieces.
-    pub(crate) fn is_message_based(&self) -> bool {
-        matches!(self.wire, Wire::Ws(_))
-    }
-
     /// The longest body that is taken from the next frame on.
     pub(crate) fn set_max_frame(&mut self, max_frame: u32) {
         self.decoder.set_max_frame(max_frame);

@@ -128,6 +128,9 @@ fn starter(args: &RunArgs) -> Result<Starter, u8> {
     if let Some(users) = &args.users {
         return Ok(Starter::Running { server: args.server.clone(), users: users.clone() });
     }
+    if !cfg!(feature = "reference-server") {
+        return Err(complain("built without the reference server: give --users or --testee"));
+    }
     let program = std::env::current_exe().map_err(|error| complain(&error.to_string()))?;
     Ok(Starter::Reference { program, arguments: vec![OsString::from("reference-server")], kill: args.kill })
 }

@@ -82,19 +82,14 @@ impl Player<'_> {
         }
         let Some(name) = self.session.actors.get(actor).map(|actor| actor.name.clone()) else { return };
         let number = |field: &str| body.get_field_by_name(field).as_deref().and_then(from_field);
-        let limit = body.get_field_by_name("limits").and_then(|limits| {
-            let limits = limits.as_message()?;
-            let field = limits.descriptor().get_field_by_name("max_frame")?;
-            if limits.has_field(&field) { from_field(&limits.get_field(&field)) } else { None }
-        });
-        let default = Val::Int(i128::from(tidewire_codec::limits::MAX_FRAME_DEFAULT));
+        let max_frame = announced(body).unwrap_or(tidewire_codec::limits::MAX_FRAME_DEFAULT);
         let found = [
             ("epoch", number("epoch")),
             ("head", number("head_pos")),
             ("oldest", number("oldest_pos")),
             ("keepalive", number("keepalive_ms")),
             ("user", number("user")),
-            ("max_frame", Some(limit.unwrap_or(default))),
+            ("max_frame", Some(Val::Int(i128::from(max_frame)))),
         ];
         for (field, value) in found {
             if let Some(value) = value {
@@ -133,8 +128,9 @@ pub(super) fn plain(frame_type: FrameType) -> Expect {
     }
 }
 
-fn announced(login: &DynamicMessage) -> Option<u32> {
-    let limits = login.get_field_by_name("limits")?;
+/// The max_frame in the `limits` of a LOGIN or LOGIN_OK.
+pub(super) fn announced(body: &DynamicMessage) -> Option<u32> {
+    let limits = body.get_field_by_name("limits")?;
     let limits = limits.as_message()?;
     let field = limits.descriptor().get_field_by_name("max_frame")?;
     if limits.has_field(&field) { limits.get_field(&field).as_u32() } else { None }

@@ -33,6 +33,8 @@ pub(crate) struct Probe {
     pub(crate) round_trip: Duration,
     /// What the testee enables.
     pub(crate) features: Vec<u32>,
+    /// The longest body that it takes.
+    pub(crate) max_frame: u32,
 }
 
 impl Witness {
@@ -78,6 +80,7 @@ impl Witness {
         let (mut connection, login_ok) = quick_login(stage, token, device(0)).await.ok()?;
         let features = login_ok.get_field_by_name("features")?;
         let features = features.as_list()?.iter().filter_map(Value::as_u32).collect();
+        let max_frame = super::login::announced(&login_ok).unwrap_or(limits::MAX_FRAME_DEFAULT);
         let mut times = Vec::new();
         for reference in 2..9 {
             let start = Instant::now();
@@ -92,7 +95,7 @@ impl Witness {
             send(&mut connection, FrameType::LOGOUT, 100, &logout, stage.budget).await.ok()?;
             while let Incoming::Frame(_) = connection.receive(Instant::now() + stage.budget).await {}
         }
-        Some(Probe { round_trip, features })
+        Some(Probe { round_trip, features, max_frame })
     }
 }
 

@@ -34,7 +34,7 @@ impl Severity {
 
 /// Plays a case with all its variants.
 pub(super) async fn play_case(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Stage) -> CaseReport {
-    let lacking = stage.testee.lacks(session, stage.transport, shared.features.as_deref());
+    let lacking = stage.testee.lacks(session, stage.transport, shared.probe.as_ref());
     if let Some(reason) = lacking {
         let is_feature = session.needs.iter().any(|need| {
             matches!(need, Need::Feature(_)) && reason.ends_with(&need.to_string())

@@ -65,6 +65,7 @@ fn need(node: Node) -> Parsed<Need> {
             Some(Need::Feature(name.to_owned()))
         }
         Some(("fault", name)) if FAULTS.contains(&name) => Some(Need::Fault(name.to_owned())),
+        Some(("max-frame", bytes)) => bytes.parse().ok().map(Need::MaxFrame),
         Some(("transport", name)) => Transport::from_name(name).map(Need::Transport),
         None => match text.as_str() {
             "clock" => Some(Need::Clock),

@@ -58,7 +58,9 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
     if let Some(note) = fields.take("note") {
         note.text()?;
     }
-    let mut verbs = VERBS.iter().filter(|verb| fields.has(verb));
+    // `raw = true` is a key of `login` as well as a verb of its own.
+    let is_key = |verb: &str| verb == "raw" && fields.has("login");
+    let mut verbs = VERBS.iter().filter(|verb| fields.has(verb) && !is_key(verb));
     let verb = match (verbs.next(), verbs.next()) {
         (Some(verb), None) => *verb,
         // `admin` steps have a key `bind` too, so this verb counts only where there is no other.
