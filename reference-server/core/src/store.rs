@@ -118,7 +118,13 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// Any failure to read.
-    fn read_log(&self, user: UserKey, after: Pos, max_entries: usize, max_bytes: usize) -> Result<LogPage, StoreError>;
+    fn read_log(
+        &self,
+        user: UserKey,
+        after: Pos,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> Result<LogPage, StoreError>;
 
     /// Highest position ever committed for the user that is still stored, if any is.
     ///

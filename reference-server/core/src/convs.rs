@@ -1,0 +1,122 @@
+//! Conversations: the highest message of each, the marks of its users, and what has not been read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::ids::{ConvKey, MsgId};
+use crate::store::UserKey;
+
+/// Unread messages of one sender that are kept one by one. Older ones are joined in pairs.
+const MAX_UNREAD: usize = 1024;
+
+/// How far a user has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// What the senders know.
+    pub(crate) public: MsgId,
+    /// What only the own devices know.
+    pub(crate) private: MsgId,
+}
+
+/// A message that somebody may still mark as read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unread {
+    pub(crate) msg: MsgId,
+    /// It, or one that was joined with it, asked for `receipts.read`.
+    pub(crate) asked: bool,
+}
+
+/// A conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Conv {
+    /// The highest msg_id.
+    pub(crate) high: MsgId,
+    pub(crate) marks: BTreeMap<UserKey, Marks>,
+    /// By sender, rising in id.
+    pub(crate) unread: BTreeMap<UserKey, Vec<Unread>>,
+    /// What is in small state covers messages up to here; later ones are in the journal.
+    pub(crate) flushed: MsgId,
+}
+
+impl Conv {
+    pub(crate) fn marks_of(&self, user: UserKey) -> Marks {
+        self.marks.get(&user).copied().unwrap_or_default()
+    }
+
+    /// Notes a stored message. One that asks for nothing matters only behind one that asks: a mark that covers both
+    /// names the later.
+    pub(crate) fn note(&mut self, sender: UserKey, msg: MsgId, asked: bool) {
+        self.high = self.high.max(msg);
+        if !asked && !self.unread.contains_key(&sender) {
+            return;
+        }
+        let list = self.unread.entry(sender).or_default();
+        list.push(Unread { msg, asked });
+        if list.len() > MAX_UNREAD {
+            join_older_half(list);
+        }
+    }
+
+    /// For each sender but the reader: the highest id that a mark from `old` to `new` covers, if one of those newly
+    /// covered asked. `counts` says whether an asking message still counts.
+    pub(crate) fn newly_read(
+        &self,
+        reader: UserKey,
+        old: MsgId,
+        new: MsgId,
+        mut counts: impl FnMut(MsgId) -> bool,
+    ) -> Vec<(UserKey, MsgId)> {
+        let mut told = Vec::new();
+        for (sender, list) in &self.unread {
+            if *sender == reader {
+                continue;
+            }
+            let from = list.partition_point(|unread| unread.msg <= old);
+            let to = list.partition_point(|unread| unread.msg <= new);
+            let covered = &list[from..to];
+            if covered
+                .iter()
+                .any(|unread| unread.asked && counts(unread.msg))
+                && let Some(last) = covered.last()
+            {
+                told.push((*sender, last.msg));
+            }
+        }
+        told
+    }
+
+    /// Forgets what everybody has read.
+    pub(crate) fn drop_read(&mut self, sender: UserKey, up_to: MsgId) {
+        if let Some(list) = self.unread.get_mut(&sender) {
+            list.retain(|unread| unread.msg > up_to);
+            if list.is_empty() {
+                self.unread.remove(&sender);
+            }
+        }
+    }
+
+    /// The message reached nobody, so no mark tells of it.
+    pub(crate) fn lost(&mut self, sender: UserKey, msg: MsgId) {
+        if let Some(list) = self.unread.get_mut(&sender)
+            && let Ok(index) = list.binary_search_by_key(&msg, |unread| unread.msg)
+        {
+            list[index].asked = false;
+        }
+    }
+}
+
+fn join_older_half(list: &mut Vec<Unread>) {
+    let half = list.len() / 2;
+    let newer = list.split_off(half);
+    let joined = list.chunks(2).map(|pair| {
+        let asked = pair.iter().any(|unread| unread.asked);
+        let msg = pair
+            .iter()
+            .map(|unread| unread.msg)
+            .fold(MsgId(0), MsgId::max);
+        Unread { msg, asked }
+    });
+    *list = joined.chain(newer).collect();
+}
+
+/// All conversations that have a message.
+pub(crate) type Convs = HashMap<ConvKey, Conv>;

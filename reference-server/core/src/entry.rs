@@ -1,0 +1,224 @@
+//! Entries of a user log: what the core notes beside each body, and how an entry becomes a frame.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tidewire_codec::limits::HEADER_LEN;
+use tidewire_codec::view::MessageView;
+use tidewire_codec::{Flags, FrameType, Header, MessagePrefix, MessageTail};
+
+use crate::api::Millis;
+use crate::bin::{Put, Take};
+use crate::ids::{ConvKey, DeviceUid, GroupId, MsgId};
+use crate::msgs::Traits;
+use crate::store::{Pos, UserKey};
+
+/// What the core knows of an entry without its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryMeta {
+    /// When it was made.
+    pub(crate) made: Millis,
+    /// The device that caused it and does not see it.
+    pub(crate) origin: DeviceUid,
+    pub(crate) kind: EntryKind,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EntryKind {
+    Message(MessageMeta),
+    Status,
+    GroupEvent,
+    Expired,
+}
+
+/// What the core knows of a message from its entry alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MessageMeta {
+    pub(crate) id: MsgId,
+    /// As it was at acceptance.
+    pub(crate) deadline: Millis,
+    pub(crate) sender: UserKey,
+    pub(crate) conv: ConvKey,
+    /// Revision of the group at acceptance.
+    pub(crate) rev: u64,
+    /// The owner of the log is a recipient; otherwise this is the sender's own copy.
+    pub(crate) recipient: bool,
+    pub(crate) traits: Traits,
+}
+
+const MESSAGE: u8 = 1;
+const STATUS: u8 = 2;
+const GROUP_EVENT: u8 = 3;
+const EXPIRED: u8 = 4;
+
+impl EntryMeta {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48);
+        out.push(match self.kind {
+            EntryKind::Message(_) => MESSAGE,
+            EntryKind::Status => STATUS,
+            EntryKind::GroupEvent => GROUP_EVENT,
+            EntryKind::Expired => EXPIRED,
+        });
+        out.put_num(self.made.0);
+        out.put_num(self.origin.0);
+        if let EntryKind::Message(message) = self.kind {
+            out.push(message.traits.to_bits() | u8::from(message.recipient) << 7);
+            out.put_num(message.id.0);
+            out.put_num(message.deadline.since(self.made));
+            out.put_num(message.sender.0);
+            let (a, b) = match message.conv {
+                ConvKey::Direct(a, b) => (a.0, b.0),
+                // Users start at 1, so 0 says that it is a group.
+                ConvKey::Group(group) => (0, group.0),
+            };
+            out.put_num(a);
+            out.put_num(b);
+            out.put_num(message.rev);
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<EntryMeta> {
+        let mut take = Take(bytes);
+        let kind = take.byte()?;
+        let made = take.time()?;
+        let origin = DeviceUid(take.num()?);
+        let kind = match kind {
+            MESSAGE => {
+                let bits = take.byte()?;
+                let id = MsgId(take.num()?);
+                let deadline = made.plus(take.num()?);
+                let sender = UserKey(take.num()?);
+                let conv = match (take.num()?, take.num()?) {
+                    (0, group) => ConvKey::Group(GroupId(group)),
+                    (a, b) => ConvKey::Direct(UserKey(a), UserKey(b)),
+                };
+                let rev = take.num()?;
+                let traits = Traits::from_bits(bits & 0x7F);
+                EntryKind::Message(MessageMeta {
+                    id,
+                    deadline,
+                    sender,
+                    conv,
+                    rev,
+                    recipient: bits & 0x80 != 0,
+                    traits,
+                })
+            }
+            STATUS => EntryKind::Status,
+            GROUP_EVENT => EntryKind::GroupEvent,
+            EXPIRED => EntryKind::Expired,
+            _ => return None,
+        };
+        Some(EntryMeta { made, origin, kind })
+    }
+
+    pub(crate) fn frame_type(&self) -> FrameType {
+        match self.kind {
+            EntryKind::Message(_) => FrameType::MESSAGE,
+            EntryKind::Status => FrameType::STATUS,
+            EntryKind::GroupEvent => FrameType::GROUP_EVENT,
+            EntryKind::Expired => FrameType::EXPIRED,
+        }
+    }
+}
+
+/// What of an entry belongs to the connection on which it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) pos: Pos,
+    pub(crate) prev: Pos,
+    pub(crate) age_ms: u64,
+    /// Milliseconds left of a message.
+    pub(crate) ttl_ms: u64,
+}
+
+//# [FRM-045]
+//# [ERR-034]
+/// Appends the frame of an entry; a MESSAGE that is too long for the client goes without its content.
+pub(crate) fn put_entry(
+    out: &mut BytesMut,
+    frame_type: FrameType,
+    max_frame: u32,
+    place: Place,
+    tail: &[u8],
+) {
+    if frame_type == FrameType::MESSAGE {
+        put_message(out, max_frame, place, tail);
+        return;
+    }
+    let mut prefix = Vec::with_capacity(33);
+    for (key, value) in [
+        (0x08, place.pos.0),
+        (0x10, place.prev.0),
+        (0x18, place.age_ms),
+    ] {
+        if value != 0 {
+            prefix.push(key);
+            prefix.put_num(value);
+        }
+    }
+    let len = (prefix.len() + tail.len()) as u32;
+    out.reserve(HEADER_LEN + len as usize);
+    out.put_slice(
+        &Header {
+            len,
+            flags: Flags::LOGGED,
+            frame_type,
+            reference: 0,
+        }
+        .encode(),
+    );
+    out.put_slice(&prefix);
+    out.put_slice(tail);
+}
+
+/// Appends a MESSAGE. With position 0 it is no entry: LOGGED stays clear.
+pub(crate) fn put_message(out: &mut BytesMut, max_frame: u32, place: Place, tail: &[u8]) {
+    let Place {
+        pos,
+        prev,
+        age_ms,
+        ttl_ms,
+    } = place;
+    let prefix = MessagePrefix {
+        pos: pos.0,
+        prev_pos: prev.0,
+        age_ms,
+        ttl_ms,
+    };
+    if prefix.encoded_len() + tail.len() <= max_frame as usize {
+        if prefix.encode_head(tail.len(), out).is_ok() {
+            out.put_slice(tail);
+        }
+        return;
+    }
+    let Some(short) = without_content(tail) else {
+        return;
+    };
+    if prefix.encode_head(short.len(), out).is_ok() {
+        out.put_slice(&short);
+    }
+}
+
+//# [SND-070]
+/// The tail of a MESSAGE whose content stays behind.
+fn without_content(tail: &[u8]) -> Option<Bytes> {
+    let view = MessageView::decode(tail).ok()?;
+    let short = MessageTail {
+        msg_id: view.msg_id,
+        from: view.from,
+        target: view.target,
+        app_type: view.app_type,
+        content_type: view.content_type,
+        receipts: view.receipts,
+        reply_to: view.reply_to,
+        thread: view.thread,
+        replaces: view.replaces,
+        priority: view.priority,
+        content_omitted: true,
+        content_len: view.content_len,
+        content: &[],
+    };
+    Some(short.to_bytes())
+}

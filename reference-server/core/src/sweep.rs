@@ -1,0 +1,208 @@
+//! Clearing away, once an hour of server time: keys, old entries, and what only they needed.
+
+use std::sync::Arc;
+
+use tidewire_codec::Code;
+
+use crate::api::{ConnId, Millis};
+use crate::core::{Core, before};
+use crate::ids::{GroupId, MsgId};
+use crate::persist::Key;
+use crate::store::{Pos, UserKey};
+use crate::users::{TokenDigest, User};
+
+/// Checkpoints of one user. When there are more, the older ones become coarser.
+const MAX_CHECKPOINTS: usize = 64;
+
+impl Core {
+    pub(crate) fn sweep(&mut self) {
+        self.sweep_keys();
+        self.sweep_logs();
+        self.sweep_member_sets();
+        self.sweep_deadlines();
+        self.sweep_accounts();
+        self.pin_tries.sweep(self.now);
+        self.sweep_bodies();
+    }
+
+    fn sweep_keys(&mut self) {
+        let time = self.now.minus(self.cfg.idem_window_ms);
+        let mut any = false;
+        while let Some(forgotten) = self.msgs.forget_key_before(time) {
+            any = true;
+            let sender = self.users.get_mut(forgotten.sender);
+            if let Some(device) = sender.and_then(|user| user.device_mut(forgotten.device)) {
+                device.keys = device.keys.saturating_sub(1);
+            }
+            // The journal is about to lose the message, so the conversation is written down.
+            if let Some(conv) = self.convs.get_mut(&forgotten.conv)
+                && conv.flushed < forgotten.id
+            {
+                self.batch.put_conv(forgotten.conv, conv);
+                conv.flushed = conv.high;
+            }
+        }
+        while let Some((at, device, key)) = self.op_window.front().copied()
+            && at < time
+        {
+            any = true;
+            self.op_window.pop_front();
+            self.ops.remove(&(device, key));
+        }
+        if any {
+            self.batch.forget_idem_before = Some(time.0);
+        }
+    }
+
+    fn sweep_logs(&mut self) {
+        let now = self.now;
+        let lifetime = now.minus(self.cfg.log_lifetime_ms);
+        let retention = now.minus(self.cfg.log_retention_ms);
+        let mut behind: Vec<ConnId> = Vec::new();
+        for user in self.users.iter_mut() {
+            note_checkpoint(user, now);
+            let Some(trunc) = truncation(user, lifetime, retention, |msg| self.msgs.is_live(msg))
+            else {
+                continue;
+            };
+            user.trunc = trunc;
+            while user
+                .checkpoints
+                .front()
+                .is_some_and(|(_, pos)| *pos <= trunc)
+            {
+                user.checkpoints.pop_front();
+            }
+            self.batch.truncate.push((user.key, trunc));
+            self.batch.put_user(user);
+            for conn in &user.sessions {
+                let session = self
+                    .conns
+                    .get(conn)
+                    .and_then(|state| state.session.as_ref());
+                if session.is_some_and(|session| session.scan < trunc) {
+                    behind.push(*conn);
+                }
+            }
+        }
+        // They took nothing for so long that entries for them are gone: the next login says so with GAP.
+        for conn in behind {
+            self.goaway(conn, Code::OVERLOADED);
+        }
+    }
+
+    fn sweep_member_sets(&mut self) {
+        let groups = &self.groups;
+        let mut gone: Vec<(GroupId, u64)> = Vec::new();
+        self.msgs.member_sets.retain(|(id, rev), set| {
+            let current = groups.get(id).is_some_and(|group| group.rev == *rev);
+            let kept = current || Arc::strong_count(set) > 1;
+            if !kept {
+                gone.push((*id, *rev));
+            }
+            kept
+        });
+        for (id, rev) in gone {
+            self.batch.remove(Key::MemberSet(id, rev));
+        }
+    }
+
+    fn sweep_deadlines(&mut self) {
+        let now = self.now;
+        let mut gone: Vec<MsgId> = Vec::new();
+        self.msgs.overrides.retain(|id, moved| {
+            let kept = moved.until > now;
+            if !kept {
+                gone.push(*id);
+            }
+            kept
+        });
+        for id in gone {
+            self.batch.remove(Key::Deadline(id));
+        }
+    }
+
+    fn sweep_accounts(&mut self) {
+        let time = self.now.minus(self.cfg.log_lifetime_ms);
+        let mut tokens: Vec<TokenDigest> = Vec::new();
+        self.users.tokens.retain(|digest, token| {
+            let kept = token.expires.is_none_or(|expires| expires > time);
+            if !kept {
+                tokens.push(*digest);
+            }
+            kept
+        });
+        tokens.sort_unstable();
+        for digest in tokens {
+            self.batch.remove(Key::Token(digest));
+        }
+        let mut users: Vec<UserKey> = Vec::new();
+        self.users.deleted.retain(|key, (_, at)| {
+            let kept = *at > time;
+            if !kept {
+                users.push(*key);
+            }
+            kept
+        });
+        users.sort_unstable();
+        for key in users {
+            self.batch.remove(Key::DeletedUser(key));
+        }
+    }
+
+    /// Shared bodies go with the entries that point to them; those of messages that live longer stay.
+    fn sweep_bodies(&mut self) {
+        if self.batch.is_empty() {
+            // Nothing else is written, so this is not worth a commit of its own.
+            return;
+        }
+        let old = MsgId::floor_at(self.now.minus(self.cfg.log_lifetime_ms));
+        let lengthened = self.msgs.overrides.keys().next().copied();
+        let below = lengthened.map_or(old, |id| id.min(old));
+        if below > MsgId(0) {
+            self.batch.forget_bodies_below = Some(below.0);
+        }
+    }
+}
+
+/// Remembers how far the log went by now.
+fn note_checkpoint(user: &mut User, now: Millis) {
+    let last = user.checkpoints.back().map_or(user.trunc, |(_, pos)| *pos);
+    if last < user.head {
+        user.checkpoints.push_back((now, user.head));
+    }
+    if user.checkpoints.len() > MAX_CHECKPOINTS {
+        let half = user.checkpoints.len() / 2;
+        let mut index = 0;
+        // Dropping a checkpoint makes its entries count as younger, so nothing is cut too early.
+        user.checkpoints.retain(|_| {
+            index += 1;
+            index > half || index % 2 == 0
+        });
+    }
+}
+
+/// Up to where the log of a user may be cut, if that is further than it was.
+fn truncation(
+    user: &User,
+    lifetime: Millis,
+    retention: Millis,
+    live: impl FnMut(MsgId) -> bool,
+) -> Option<Pos> {
+    let made_before = |time: Millis| {
+        let old = user.checkpoints.iter().take_while(|(at, _)| *at <= time);
+        old.last().map_or(user.trunc, |(_, pos)| *pos)
+    };
+    let acked = user
+        .devices
+        .iter()
+        .map(|device| device.cursor)
+        .min()
+        .unwrap_or(user.trunc);
+    let mut trunc = made_before(lifetime).max(made_before(retention).min(acked));
+    //# [SND-081]
+    if let Some(first) = user.inbox.first_live(live) {
+        trunc = trunc.min(before(first));
+    }
+    (trunc > user.trunc).then_some(trunc)
+}
