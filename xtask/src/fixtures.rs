@@ -5,6 +5,7 @@ mod broken;
 mod corpus;
 mod frames;
 mod invalid;
+mod logins;
 mod negotiation;
 mod rules;
 mod samples;
