@@ -27,7 +27,7 @@ use crate::header::{Header, PREFACE};
 use crate::raw::RawFrame;
 use crate::registry::FrameType;
 use crate::registry::limits::{HEADER_LEN, MAX_NESTING, PREFACE_LEN};
-use crate::shapes::{Field, Shape};
+use crate::shapes::{Field, Shape, scan};
 use crate::wire::{Cursor, Key};
 use value::{Value, line};
 
@@ -164,12 +164,23 @@ fn body(
     bytes: &[u8],
     offset: usize,
 ) -> fmt::Result {
+    /// Of an unknown frame nothing is known but that its fields have numbers.
     static UNKNOWN: Shape = Shape {
         name: "",
         fields: &[],
     };
-    // The fields of an unknown frame still have numbers.
-    message(f, frame_type.shape().unwrap_or(&UNKNOWN), bytes, offset, 1)
+    match frame_type.shape() {
+        Some(shape) => message(f, shape, bytes, offset, 1),
+        None if scan(&UNKNOWN, bytes).is_ok() => message(f, &UNKNOWN, bytes, offset, 1),
+        // Nor need its body be fields at all.
+        None => line(
+            f,
+            offset,
+            bytes,
+            1,
+            format_args!("body = {}", Value::Bytes(bytes)),
+        ),
+    }
 }
 
 fn message(

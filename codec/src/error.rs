@@ -249,6 +249,8 @@ pub enum Violation {
     },
     /// The body of a frame that is not a request does not decode.
     MalformedFrame(DecodeError),
+    /// The body of LOGIN does not decode: without it there is no session in which the request could fail alone.
+    MalformedLogin(DecodeError),
     /// An event with CRITICAL set is of a type that is not known here.
     UnknownCritical {
         /// The type of the frame.
@@ -296,7 +298,7 @@ impl fmt::Display for Violation {
                     "body length {actual} exceeds limit {limit} in {frame_type}"
                 )
             }
-            Violation::MalformedFrame(error) => error.fmt(f),
+            Violation::MalformedFrame(error) | Violation::MalformedLogin(error) => error.fmt(f),
             Violation::UnknownCritical { frame_type } => {
                 write!(f, "unknown critical event {frame_type}")
             }
@@ -317,7 +319,7 @@ impl fmt::Display for Violation {
 impl core::error::Error for Violation {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Violation::MalformedFrame(error) => Some(error),
+            Violation::MalformedFrame(error) | Violation::MalformedLogin(error) => Some(error),
             _ => None,
         }
     }

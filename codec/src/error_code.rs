@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::error::{DecodeError, DecodeErrorKind, LocalError, PeerError, Violation};
 use crate::proto;
 use crate::raw::RawFrame;
-use crate::registry::Code;
+use crate::registry::{Code, FrameType};
 
 /// Whether a fault costs the request or the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,16 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whose fault it is that the body of `frame` does not decode: a request is answered, anything else ends the connection.
+    //# [LGN-007]
+    //# [ERR-020]
+    //# [ERR-021]
+    /// What it costs that the body of `frame` does not decode: a request is answered, anything else ends the connection,
+    /// and so does LOGIN.
     #[must_use]
     pub fn of_body(frame: &RawFrame, error: DecodeError) -> Fault {
-        if frame.is_request() {
+        if frame.frame_type == FrameType::LOGIN {
+            Fault::Connection(Violation::MalformedLogin(error))
+        } else if frame.is_request() {
             Fault::Request(PeerError::Body(error))
         } else {
             Fault::Connection(Violation::MalformedFrame(error))
@@ -65,6 +71,8 @@ impl PeerError {
         }
     }
 
+    //# [ERR-010]
+    //# [ERR-022]
     /// The body of the ERROR that answers the request.
     #[must_use]
     pub fn to_error(&self) -> proto::Error {
@@ -99,6 +107,7 @@ impl Violation {
             Violation::BadPreface { .. } => Code::BAD_PREFACE,
             Violation::FrameTooLarge { .. } => Code::FRAME_TOO_LARGE,
             Violation::MalformedFrame(_) => Code::MALFORMED_FRAME,
+            Violation::MalformedLogin(_) => Code::INVALID_LOGIN,
             Violation::UnknownCritical { .. } => Code::UNKNOWN_CRITICAL,
             Violation::WrongDirection { .. }
             | Violation::UnexpectedReply { .. }
@@ -116,7 +125,7 @@ impl Violation {
             Violation::FrameTooLarge { limit, actual, .. } => {
                 (None, Some(u64::from(*limit)), Some(u64::from(*actual)))
             }
-            Violation::MalformedFrame(error) => details(error),
+            Violation::MalformedFrame(error) | Violation::MalformedLogin(error) => details(error),
             _ => (None, None, None),
         };
         let code = u32::from(self.code().0);
