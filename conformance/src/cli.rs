@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::null::{NullKind, NullServer};
 use crate::session::{Session, Sessions};
 use crate::spec::Requirements;
 
@@ -43,6 +44,12 @@ enum Command {
     List(list::ListArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     Run(run::RunArgs),
+    /// Is a peer that does nothing right, until it is stopped.
+    #[command(hide = true)]
+    NullTestee {
+        /// What it does.
+        kind: NullKind,
+    },
     /// Is the reference server: how the runner starts it as a process of its own.
     #[cfg(feature = "reference-server")]
     #[command(hide = true, disable_help_flag = true)]
@@ -60,6 +67,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::List(args) => list::run(&args, &cli.folders),
         Command::Run(args) => run::run(&args, &cli.folders),
+        Command::NullTestee { kind } => null_testee(kind),
         #[cfg(feature = "reference-server")]
         Command::ReferenceServer { arguments } => {
             let name = OsString::from("tidewire-server");
@@ -67,6 +75,24 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(outcome)
+}
+
+fn null_testee(kind: NullKind) -> u8 {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.to_string()),
+    };
+    runtime.block_on(async {
+        match NullServer::start(kind).await {
+            Ok(server) => {
+                // Whoever started it reads the address from here; without a reader it serves all the same.
+                let _ = writeln!(std::io::stdout(), "{}", server.address());
+                server.wait().await;
+                0
+            }
+            Err(error) => complain(&error.to_string()),
+        }
+    })
 }
 
 /// What every command starts from.

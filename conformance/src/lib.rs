@@ -8,6 +8,7 @@ pub mod cli;
 mod ladder;
 mod matcher;
 mod names;
+pub mod null;
 mod player;
 pub mod report;
 mod run;

@@ -41,6 +41,8 @@ pub struct RunOptions {
     pub transport: Transport,
     /// Play negative cases although their twin did not pass: to see whether a peer that does nothing right passes any.
     pub ignore_blocks: bool,
+    /// Play beside the others also what changes the testee for everybody: only for peers without a state.
+    pub all_parallel: bool,
     /// Repeat what timed out, alone.
     pub repeat_inconclusive: bool,
     /// Keep the frames of cases that pass, too.
@@ -57,6 +59,7 @@ impl Default for RunOptions {
             budget: None,
             transport: Transport::Tcp,
             ignore_blocks: false,
+            all_parallel: false,
             repeat_inconclusive: true,
             trace_all: false,
         }
@@ -175,6 +178,9 @@ impl Plan {
         for session in sessions.iter().filter(is_chosen) {
             plan.chosen.insert(session.id.clone());
             plan.place(sessions, session, &mut placed);
+        }
+        if options.all_parallel {
+            plan.alone.clear();
         }
         plan
     }

@@ -77,7 +77,7 @@ impl Testee {
     pub(crate) fn fake(tcp: String) -> Testee {
         let capabilities = ["provision", "clock", "restart", "fault:store-full", "fault:max-inbox", "fault:max-group-members"];
         Testee {
-            addresses: Mutex::new(Addresses { tcp: Some(tcp), ..Addresses::default() }),
+            addresses: Mutex::new(Addresses { ws: Some(tcp.clone()), tcp: Some(tcp), ..Addresses::default() }),
             trust: None,
             admin: Admin::Fake,
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),

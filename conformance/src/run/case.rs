@@ -119,7 +119,7 @@ async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Sta
     if played.first().is_some_and(|first| first.failure.is_some()) {
         return played;
     }
-    if stage.is_alone || session.is_exclusive() {
+    if stage.is_alone || (session.is_exclusive() && !shared.options.all_parallel) {
         for variant in rest {
             played.push(one(variant).await);
         }

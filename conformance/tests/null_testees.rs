@@ -1,0 +1,65 @@
+//! The proof that the suite can fail: peers that do nothing right pass no case at all.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use tidewire_conformance::null::{NullKind, NullServer};
+use tidewire_conformance::{Requirements, RunOptions, Sessions, Verdict, run};
+
+/// Plays every case, also those whose twin did not pass, and all at once: these peers have no state to disturb.
+fn check(kind: NullKind) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let requirements = Requirements::read(&root.join("spec")).unwrap();
+    let sessions = Sessions::read(&root.join("fixtures"), &requirements).unwrap();
+    let options = RunOptions {
+        jobs: 128,
+        seed: 7,
+        budget: Some(Duration::from_millis(150)),
+        ignore_blocks: true,
+        all_parallel: true,
+        repeat_inconclusive: false,
+        ..RunOptions::default()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let report = runtime.block_on(async {
+        let server = NullServer::start(kind).await.unwrap();
+        run(&sessions, &requirements, server.testee(), &options, |_| ()).await.unwrap()
+    });
+    let green = [Verdict::Pass, Verdict::NonStrict, Verdict::Observed];
+    let passed: Vec<&str> =
+        report.cases.iter().filter(|case| green.contains(&case.verdict)).map(|case| case.id.as_str()).collect();
+    assert_eq!(passed, Vec::<&str>::new(), "{kind:?} passes these");
+    assert!(report.executed() * 10 > sessions.len() * 9, "{} of {} played", report.executed(), sessions.len());
+    assert_ne!(report.exit_code(), 0);
+}
+
+macro_rules! null_testees {
+    ($($name:ident: $kind:ident;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(NullKind::$kind);
+            }
+        )*
+
+        #[test]
+        fn every_kind_is_tried() {
+            assert_eq!(NullKind::ALL.to_vec(), [$(NullKind::$kind),*]);
+        }
+    };
+}
+
+null_testees! {
+    accept_and_close: AcceptAndClose;
+    mute: Mute;
+    preface_then_close: PrefaceThenClose;
+    login_then_ignore: LoginThenIgnore;
+    ack_everything: AckEverything;
+    echo: Echo;
+    random_bytes: RandomBytes;
+    slow_drip: SlowDrip;
+    replay: Replay;
+    goaway_always: GoawayAlways;
+}
