@@ -12,6 +12,8 @@ use crate::null::{NullKind, NullServer};
 use crate::session::{Session, Sessions};
 use crate::spec::Requirements;
 
+mod bytes;
+mod explain;
 mod list;
 mod run;
 
@@ -44,6 +46,12 @@ enum Command {
     List(list::ListArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     Run(run::RunArgs),
+    /// Explains a case or a requirement: sentences, steps, proofs.
+    Explain(explain::ExplainArgs),
+    /// Shows frames in hex with what each byte means.
+    Decode(bytes::DecodeArgs),
+    /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}.
+    Encode(bytes::EncodeArgs),
     /// Is a peer that does nothing right, until it is stopped.
     #[command(hide = true)]
     NullTestee {
@@ -67,6 +75,9 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::List(args) => list::run(&args, &cli.folders),
         Command::Run(args) => run::run(&args, &cli.folders),
+        Command::Explain(args) => explain::run(&args, &cli.folders),
+        Command::Decode(args) => bytes::decode(&args),
+        Command::Encode(args) => bytes::encode(&args),
         Command::NullTestee { kind } => null_testee(kind),
         #[cfg(feature = "reference-server")]
         Command::ReferenceServer { arguments } => {

@@ -1,0 +1,147 @@
+//! `decode` and `encode`: frames as annotated hex, and back from JSON.
+
+use std::fs;
+use std::io::{self, Read, Write};
+
+use bytes::BytesMut;
+use prost::Message;
+use prost_reflect::DynamicMessage;
+use serde::Deserialize;
+use tidewire_codec::dump::Dump;
+use tidewire_codec::{Flags, Kind, RawFrame};
+
+use super::{EXIT_USAGE, complain};
+use crate::names;
+use crate::value::{hex, unhex};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DecodeArgs {
+    /// The bytes in hex, with or without white space and a preface; `-` reads them from stdin.
+    #[arg(value_name = "HEX|-")]
+    hex: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct EncodeArgs {
+    /// A JSON file with one frame or a list of frames; `-` reads stdin.
+    #[arg(value_name = "FILE|-")]
+    file: String,
+}
+
+pub(super) fn decode(args: &DecodeArgs) -> u8 {
+    let text = if args.hex == "-" { read_stdin() } else { Ok(args.hex.clone()) };
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => return complain(&error),
+    };
+    let digits: String = text.trim().trim_start_matches("hex:").chars().filter(|sign| *sign != ':').collect();
+    let Some(bytes) = unhex(&digits) else { return complain("not an even number of hex digits") };
+    say(&Dump::stream(&bytes).to_string())
+}
+
+pub(super) fn encode(args: &EncodeArgs) -> u8 {
+    let text = if args.file == "-" {
+        read_stdin()
+    } else {
+        fs::read_to_string(&args.file).map_err(|error| format!("{}: {error}", args.file))
+    };
+    match text.and_then(|text| encode_text(&text)) {
+        Ok(bytes) => say(&format!("{}\n", hex(&bytes))),
+        Err(error) => complain(&error),
+    }
+}
+
+/// A frame as people write it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrameText {
+    /// A name or number.
+    #[serde(rename = "type")]
+    frame_type: String,
+    /// Names; where there are none, what the registry has for the type.
+    flags: Option<Vec<String>>,
+    #[serde(default, rename = "ref")]
+    reference: u32,
+    /// The fields, by the JSON mapping of proto3: 64-bit numbers may be strings, bytes are base64.
+    #[serde(default)]
+    body: serde_json::Value,
+    /// The body as hex, for what has no fields that are known.
+    body_hex: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<FrameText>),
+    One(Box<FrameText>),
+}
+
+fn encode_text(text: &str) -> Result<BytesMut, String> {
+    let frames = match serde_json::from_str(text).map_err(|error| format!("not a frame in JSON: {error}"))? {
+        OneOrMany::Many(frames) => frames,
+        OneOrMany::One(frame) => vec![*frame],
+    };
+    let mut bytes = BytesMut::new();
+    for frame in frames {
+        to_frame(frame)?.encode_into(&mut bytes).map_err(|error| error.to_string())?;
+    }
+    Ok(bytes)
+}
+
+fn to_frame(text: FrameText) -> Result<RawFrame, String> {
+    let frame_type =
+        names::frame_type(&text.frame_type).ok_or_else(|| format!("unknown frame {}", text.frame_type))?;
+    let info = frame_type.info();
+    let flags = match text.flags {
+        Some(flags) => flags.iter().try_fold(0, |bits, name| {
+            names::flag(name).map(|bit| bits | bit).ok_or_else(|| format!("unknown flag {name}"))
+        })?,
+        None if info.is_some_and(|info| info.kind == Kind::Reply) => Flags::REPLY.0,
+        None if info.is_some_and(|info| info.logged) => Flags::LOGGED.0,
+        None => 0,
+    };
+    let body = match text.body_hex {
+        Some(digits) => unhex(&digits).ok_or("body_hex is not an even number of hex digits")?,
+        None if text.body.is_null() => Vec::new(),
+        None => {
+            let message = names::message_of(frame_type).ok_or("the fields of this type are not known: use body_hex")?;
+            let body = DynamicMessage::deserialize(message, text.body).map_err(|error| format!("body: {error}"))?;
+            body.encode_to_vec()
+        }
+    };
+    Ok(RawFrame { flags: Flags(flags), frame_type, reference: text.reference, body: body.into() })
+}
+
+fn read_stdin() -> Result<String, String> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).map(|_| text).map_err(|error| error.to_string())
+}
+
+fn say(text: &str) -> u8 {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => EXIT_USAGE,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use super::*;
+
+    #[test]
+    fn json_becomes_bytes() {
+        let bytes = encode_text(r#"{"type": "ACK", "body": {"pos": "7"}}"#).unwrap();
+        assert_eq!(hex(&bytes), "00000200020400000000".to_owned() + "0807");
+        let bytes = encode_text(r#"[{"type": "PONG", "ref": 3}, {"type": "0x3a7a", "body_hex": "00"}]"#).unwrap();
+        assert_eq!(hex(&bytes), "00000002000500000003".to_owned() + "0000010" + "03a7a00000000" + "00");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "{}", r#"{"type": "NO"}"#, r#"{"type": "ACK", "body": {"no": 1}}"#] {
+            assert!(encode_text(text).is_err(), "{text}");
+        }
+    }
+}
