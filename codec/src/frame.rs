@@ -35,6 +35,7 @@ macro_rules! frame_enum {
                 }
             }
 
+            //# [FRM-015]
             /// Decodes the body of a frame of type `frame_type`. Bytes fields share the memory of `body`.
             ///
             /// The shape of the body is checked before anything is allocated, so a body that breaks a bound costs

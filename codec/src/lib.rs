@@ -70,6 +70,11 @@ mod wire;
 #[path = "generated/tidewire.v1.rs"]
 pub mod proto;
 
+/// The code of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use decoder::{Decoder, Item};
 pub use error::{DecodeError, DecodeErrorKind, FieldPath, LocalError, PeerError, Violation};
 pub use error_code::Fault;

@@ -270,3 +270,108 @@ fn scan_scalar(field: &Field, key: Key, cursor: &mut Cursor<'_>) -> Result<usize
     }
     Ok(1)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    reason = "test input is known to be right"
+)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// No message of version 1 can be nested as deep as the bound, so the test needs one that holds itself.
+    static LOOP: Shape = Shape {
+        name: "Loop",
+        fields: &[
+            Field {
+                number: 1,
+                name: "again",
+                kind: FieldKind::Message(&LOOP),
+                repeated: None,
+            },
+            Field {
+                number: 2,
+                name: "more",
+                kind: FieldKind::Message(&LOOP),
+                repeated: Some(Repeated { bound: 2, slot: 0 }),
+            },
+        ],
+    };
+
+    fn nested(key: u8, depth: u8) -> Vec<u8> {
+        (1..depth)
+            .flat_map(|level| [key, (depth - level - 1) * 2])
+            .collect()
+    }
+
+    //= type=test
+    //# [FRM-033]
+    #[test]
+    fn depth_at_its_bound() {
+        for key in [0x0A, 0x12] {
+            assert_eq!(scan(&LOOP, &nested(key, 16)), Ok(()));
+            for depth in [17, 18, 60] {
+                let error = scan(&LOOP, &nested(key, depth)).expect_err("it is too deep");
+                assert_eq!(
+                    error.kind(),
+                    DecodeErrorKind::TooDeep {
+                        limit: 16,
+                        actual: 17
+                    }
+                );
+                assert_eq!(error.offset(), 32);
+            }
+        }
+    }
+
+    #[test]
+    fn deep_paths_keep_their_inner_names() {
+        let mut body = [0x12, 0].repeat(3);
+        for _ in 0..6 {
+            let len = u8::try_from(body.len()).expect("it is short");
+            body = [&[0x0A, len][..], &body].concat();
+        }
+        let error = scan(&LOOP, &body).expect_err("two items are allowed");
+        assert_eq!(
+            error.kind(),
+            DecodeErrorKind::TooManyItems {
+                limit: 2,
+                actual: 3
+            }
+        );
+        assert_eq!(
+            alloc::format!("{}", error.field()),
+            "again.again.again.more"
+        );
+    }
+
+    #[test]
+    fn tables_are_in_order() {
+        let mut slots = Vec::new();
+        for shape in crate::registry::FrameType::ALL
+            .iter()
+            .filter_map(|known| known.shape())
+        {
+            assert!(
+                shape.fields.is_sorted_by_key(|field| field.number),
+                "{}",
+                shape.name
+            );
+            slots.extend(
+                shape
+                    .fields
+                    .iter()
+                    .filter_map(|field| field.repeated)
+                    .map(|repeated| repeated.slot),
+            );
+        }
+        let found = slots.len();
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots.len(), found, "no two repeated fields share a counter");
+        assert!(slots.iter().all(|slot| *slot < table::REPEATED_FIELDS));
+    }
+}
