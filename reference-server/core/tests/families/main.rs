@@ -1,0 +1,13 @@
+//! The core, family by family, against clients that speak the wire.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is how a test fails")]
+
+mod control;
+mod expiry;
+mod group;
+mod login;
+mod restart;
+mod send;
+mod simulation;
+mod status;
+mod world;
