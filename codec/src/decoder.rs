@@ -109,6 +109,9 @@ impl Decoder {
         wanted.saturating_sub(src.len())
     }
 
+    //= spec/01-framing.md#transports
+    //# [FRM-003] When the first bytes of a byte stream differ from the preface at any of the 8 places, the server MUST
+    //# send GOAWAY BAD_PREFACE and close without reading on.
     fn poll_preface(&mut self, src: &mut BytesMut) -> Option<Item> {
         // The first byte that differs is enough: a stranger may never send eight.
         let differs = src
@@ -127,10 +130,15 @@ impl Decoder {
         Some(Item::Preface)
     }
 
-    //# [FRM-011]
-    //# [FRM-012]
+    //= spec/01-framing.md#header
+    //# [FRM-011] A decoder MUST yield the same frames however the byte stream is split.
+    //= spec/01-framing.md#header
+    //# [FRM-012] A decoder MUST treat an incomplete frame as not yet there and not as an error.
     fn poll_frame(&mut self, src: &mut BytesMut) -> Option<Item> {
         let header = Header::decode(*src.first_chunk::<HEADER_LEN>()?);
+        //= spec/02-errors-and-limits.md#sizes
+        //# [ERR-030] On a header whose len is above the limit in force the server MUST send GOAWAY FRAME_TOO_LARGE
+        //# without waiting for the body.
         if header.len > self.max_frame {
             return Some(self.violation(Violation::FrameTooLarge {
                 frame_type: header.frame_type,

@@ -35,7 +35,8 @@ macro_rules! frame_enum {
                 }
             }
 
-            //# [FRM-015]
+            //= spec/01-framing.md#header
+            //# [FRM-015] A body of length 0 MUST be taken as a message with every field absent.
             /// Decodes the body of a frame of type `frame_type`. Bytes fields share the memory of `body`.
             ///
             /// The shape of the body is checked before anything is allocated, so a body that breaks a bound costs

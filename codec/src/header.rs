@@ -30,7 +30,8 @@ impl Flags {
     /// Never assigned; senders may set it at random.
     pub const GREASE: Flags = Flags(0x80);
 
-    //# [FRM-014]
+    //= spec/01-framing.md#header
+    //# [FRM-014] A sender MUST NOT set flag bits 3 to 6.
     /// The bits that no sender of version 1 sets: 3 to 6.
     pub const RESERVED: Flags = Flags(0x78);
 
@@ -41,7 +42,8 @@ impl Flags {
         (Flags::GREASE, "GREASE"),
     ];
 
-    //# [FRM-013]
+    //= spec/01-framing.md#header
+    //# [FRM-013] A receiver MUST ignore flag bits that are undefined or that mean nothing for the frame.
     /// True if every bit of `other` is set. Bits that are not asked for play no part.
     #[must_use]
     pub const fn contains(self, other: Flags) -> bool {
@@ -128,7 +130,8 @@ impl Header {
         [l0, l1, l2, self.flags.0, t0, t1, r0, r1, r2, r3]
     }
 
-    //# [FRM-010]
+    //= spec/01-framing.md#header
+    //# [FRM-010] A decoder MUST read len, type and ref as unsigned big-endian numbers of 24, 16 and 32 bits.
     /// The header that these bytes are. Every ten bytes are a header.
     #[must_use]
     pub const fn decode(bytes: [u8; HEADER_LEN]) -> Header {

@@ -54,9 +54,13 @@ impl fmt::Display for VersionError {
 
 impl core::error::Error for VersionError {}
 
-//# [VER-001]
-//# [VER-002]
-//# [VER-003]
+//= spec/03-versioning.md#major-version
+//# [VER-001] The server MUST choose the highest version that lies in the client's range and that it speaks, and name it
+//# in LOGIN_OK.
+//= spec/03-versioning.md#major-version
+//# [VER-002] When no version fits, the server MUST send GOAWAY VERSION_UNSUPPORTED and close.
+//= spec/03-versioning.md#major-version
+//# [VER-003] When version_min is 0 or above version_max, the server MUST send GOAWAY INVALID_LOGIN and close.
 /// The highest version that lies in the client's range and in `ours`.
 ///
 /// ```
@@ -79,9 +83,12 @@ pub fn choose_version(min: u32, max: u32, ours: RangeInclusive<u32>) -> Result<u
     Ok(highest)
 }
 
-//# [VER-010]
-//# [VER-012]
-//# [VER-015]
+//= spec/03-versioning.md#features
+//# [VER-010] The features in LOGIN_OK MUST be a subset of those that the client offered.
+//= spec/03-versioning.md#features
+//# [VER-012] The server MUST ignore feature ids in features that it does not know.
+//= spec/03-versioning.md#features
+//# [VER-015] The features in LOGIN_OK MUST NOT repeat an id.
 /// The features that are both offered and ours, in the order of `ours`, each once however often it is offered.
 #[must_use]
 pub fn choose_features(offered: &[u32], ours: &[Feature]) -> Vec<Feature> {

@@ -49,7 +49,8 @@ impl RawFrame {
         HEADER_LEN.saturating_add(self.body.len())
     }
 
-    //# [FRM-016]
+    //= spec/01-framing.md#header
+    //# [FRM-016] An encoder MUST write a frame in one piece whose len equals the number of body bytes that follow.
     /// Appends header and body to `dst` in one piece.
     ///
     /// # Errors

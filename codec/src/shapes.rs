@@ -152,8 +152,12 @@ impl Counts {
     }
 }
 
-//# [FRM-034]
-//# [FRM-035]
+//= spec/01-framing.md#bodies
+//# [FRM-034] A decoder MUST refuse a body in which a repeated field has more items than its bound, before it allocates
+//# room for them.
+//= spec/01-framing.md#bodies
+//# [FRM-035] A decoder MUST refuse a body with a truncated field, an over-long varint, an invalid wire type or a string
+//# that is not UTF-8.
 /// Checks that `body` has the shape of a message, without allocating.
 ///
 /// # Errors
@@ -187,13 +191,15 @@ struct Part<'a> {
     depth: usize,
 }
 
-//# [FRM-031]
+//= spec/01-framing.md#bodies
+//# [FRM-031] A receiver MUST accept the fields of a body in any order.
 fn scan_message(
     shape: &'static Shape,
     part: Part<'_>,
     counts: &mut Counts,
 ) -> Result<(), DecodeError> {
-    //# [FRM-033]
+    //= spec/01-framing.md#bodies
+    //# [FRM-033] A decoder MUST refuse a body that nests messages more than 16 deep.
     if part.depth > MAX_NESTING {
         let kind = DecodeErrorKind::TooDeep {
             limit: MAX_NESTING,
@@ -307,8 +313,9 @@ mod tests {
             .collect()
     }
 
+    //= spec/01-framing.md#bodies
     //= type=test
-    //# [FRM-033]
+    //# [FRM-033] A decoder MUST refuse a body that nests messages more than 16 deep.
     #[test]
     fn depth_at_its_bound() {
         for key in [0x0A, 0x12] {

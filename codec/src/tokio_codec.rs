@@ -74,8 +74,11 @@ impl tokio_util::codec::Encoder<RawFrame> for TidewireCodec {
 
     fn encode(&mut self, frame: RawFrame, dst: &mut BytesMut) -> io::Result<()> {
         frame.header()?;
-        //# [FRM-001]
-        //# [FRM-002]
+        //= spec/01-framing.md#transports
+        //# [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before anything
+        //# else.
+        //= spec/01-framing.md#transports
+        //# [FRM-002] On a byte stream the server MUST send the same 8 preface bytes before its first frame.
         if core::mem::take(&mut self.preface_due) {
             dst.extend_from_slice(&PREFACE);
         }

@@ -137,7 +137,8 @@ impl<'a> Cursor<'a> {
         core::str::from_utf8(self.bytes()?).map_err(|_| Flaw::NotUtf8)
     }
 
-    //# [FRM-030]
+    //= spec/01-framing.md#bodies
+    //# [FRM-030] A receiver MUST ignore unknown fields of a body.
     /// Skips the value of an unknown field.
     pub(crate) fn skip(&mut self, wire_type: u8) -> Result<(), Flaw> {
         match wire_type {

@@ -12,10 +12,12 @@ fn ack() -> RawFrame {
     Frame::from(proto::Ack { pos: 300 }).to_event()
 }
 
+//= spec/01-framing.md#transports
 //= type=test
-//# [FRM-001]
+//# [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before anything else.
+//= spec/01-framing.md#transports
 //= type=test
-//# [FRM-002]
+//# [FRM-002] On a byte stream the server MUST send the same 8 preface bytes before its first frame.
 #[test]
 fn preface_goes_once_and_first() {
     let mut codec = TidewireCodec::byte_stream();

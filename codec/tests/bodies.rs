@@ -29,8 +29,9 @@ fn refused(frame_type: FrameType, body: &str, error: &str) {
     check(frame_type, body, Err(error));
 }
 
+//= spec/01-framing.md#header
 //= type=test
-//# [FRM-015]
+//# [FRM-015] A body of length 0 MUST be taken as a message with every field absent.
 #[test]
 fn every_type_takes_an_empty_body() {
     for frame_type in FrameType::ALL {
@@ -60,8 +61,9 @@ fn fields_in_any_order_and_the_last_one_counts() {
     );
 }
 
+//= spec/01-framing.md#bodies
 //= type=test
-//# [FRM-030]
+//# [FRM-030] A receiver MUST ignore unknown fields of a body.
 #[test]
 fn unknown_fields_are_skipped() {
     let ack = || Ok(Frame::from(proto::Ack { pos: 7 }));
@@ -75,8 +77,9 @@ fn unknown_fields_are_skipped() {
     check(FrameType::ACK, "08 07 F8FFFFFF0F 01", ack());
 }
 
+//= spec/01-framing.md#bodies
 //= type=test
-//# [FRM-032]
+//# [FRM-032] A receiver MUST treat an unknown enum value as the UNSPECIFIED value of that enum.
 #[test]
 fn unknown_enum_values_are_unspecified() {
     let body = Bytes::from(unhex("30 63"));
@@ -86,8 +89,10 @@ fn unknown_enum_values_are_unspecified() {
     assert_eq!(event.change(), proto::GroupChange::Unspecified);
 }
 
+//= spec/01-framing.md#bodies
 //= type=test
-//# [FRM-035]
+//# [FRM-035] A decoder MUST refuse a body with a truncated field, an over-long varint, an invalid wire type or a string
+//# that is not UTF-8.
 #[test]
 fn malformed_bodies() {
     refused(
@@ -201,8 +206,10 @@ fn check_items(frame_type: FrameType, body: Vec<u8>, expected: Option<(&str, usi
     }
 }
 
+//= spec/01-framing.md#bodies
 //= type=test
-//# [FRM-034]
+//# [FRM-034] A decoder MUST refuse a body in which a repeated field has more items than its bound, before it allocates
+//# room for them.
 #[test]
 fn items_at_their_bounds() {
     let (max, few) = (limits::MAX_ITEMS, limits::MAX_FEATURES);
@@ -316,10 +323,12 @@ fn check_blame(raw: (FrameType, u32, Flags), body: &str, code: Code, reply: &str
     }
 }
 
+//= spec/02-errors-and-limits.md#what-is-answered-how
 //= type=test
-//# [ERR-020]
+//# [ERR-020] To a request whose body does not decode the server MUST answer ERROR MALFORMED_BODY.
+//= spec/02-errors-and-limits.md#what-is-answered-how
 //= type=test
-//# [ERR-021]
+//# [ERR-021] On an event whose body does not decode the server MUST send GOAWAY MALFORMED_FRAME and close.
 #[test]
 fn blame() {
     check_blame(

@@ -28,8 +28,9 @@ fn poll_all(decoder: &mut Decoder, src: &mut BytesMut) -> Vec<Item> {
     std::iter::from_fn(|| decoder.poll(src)).collect()
 }
 
+//= spec/01-framing.md#header
 //= type=test
-//# [FRM-010]
+//# [FRM-010] A decoder MUST read len, type and ref as unsigned big-endian numbers of 24, 16 and 32 bits.
 #[test]
 fn header_is_big_endian() {
     let header = Header {
@@ -44,9 +45,11 @@ fn header_is_big_endian() {
     assert_eq!(Header::decode([0xFF; 10]).len, MAX_LEN);
 }
 
+//= spec/01-framing.md#header
 //= type=test
-//# [FRM-011]
-//# [FRM-012]
+//# [FRM-011] A decoder MUST yield the same frames however the byte stream is split.
+//= spec/01-framing.md#header
+//# [FRM-012] A decoder MUST treat an incomplete frame as not yet there and not as an error.
 #[test]
 fn every_split_yields_the_same() {
     let frames = [ack(), Frame::from(proto::Ok {}).to_reply(9), ack()];
@@ -71,8 +74,9 @@ fn every_split_yields_the_same() {
     }
 }
 
+//= spec/01-framing.md#header
 //= type=test
-//# [FRM-013]
+//# [FRM-013] A receiver MUST ignore flag bits that are undefined or that mean nothing for the frame.
 #[test]
 fn every_header_bit_may_flip() {
     let stream = wire(&[ack()]);
@@ -189,8 +193,9 @@ fn lengths_at_the_limit() {
     );
 }
 
+//= spec/01-framing.md#header
 //= type=test
-//# [FRM-016]
+//# [FRM-016] An encoder MUST write a frame in one piece whose len equals the number of body bytes that follow.
 #[test]
 fn encoding_fails_before_the_first_byte() {
     let len = usize::try_from(limits::MAX_FRAME_HARD).unwrap() + 1;

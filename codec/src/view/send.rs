@@ -103,7 +103,8 @@ impl<'a> SendView<'a> {
         Ok(view)
     }
 
-    //# [FRM-032]
+    //= spec/01-framing.md#bodies
+    //# [FRM-032] A receiver MUST treat an unknown enum value as the UNSPECIFIED value of that enum.
     /// How the message is kept; an unknown number is UNSPECIFIED.
     #[must_use]
     pub fn delivery(&self) -> proto::Delivery {

@@ -63,7 +63,8 @@ impl<'a> StatusView<'a> {
         Ok(view)
     }
 
-    //# [FRM-032]
+    //= spec/01-framing.md#bodies
+    //# [FRM-032] A receiver MUST treat an unknown enum value as the UNSPECIFIED value of that enum.
     /// The state; an unknown number is UNSPECIFIED.
     #[must_use]
     pub fn state(&self) -> proto::MessageState {
