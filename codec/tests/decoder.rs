@@ -49,6 +49,7 @@ fn header_is_big_endian() {
 //= type=test
 //# [FRM-011] A decoder MUST yield the same frames however the byte stream is split.
 //= spec/01-framing.md#header
+//= type=test
 //# [FRM-012] A decoder MUST treat an incomplete frame as not yet there and not as an error.
 #[test]
 fn every_split_yields_the_same() {
