@@ -9,12 +9,15 @@ use crate::store::UserKey;
 const MAX_UNREAD: usize = 1024;
 
 /// How far a user has read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// What the senders know.
     pub(crate) public: MsgId,
     /// What only the own devices know.
     pub(crate) private: MsgId,
+    /// Senders that were told READ of messages which this user had not acknowledged: for those up to the id, DELIVERED
+    /// would be a step back.
+    pub(crate) told: Vec<(UserKey, MsgId)>,
 }
 
 /// A message that somebody may still mark as read.
@@ -38,8 +41,16 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    pub(crate) fn marks_of(&self, user: UserKey) -> Marks {
-        self.marks.get(&user).copied().unwrap_or_default()
+    /// How far the user has read as the senders know it.
+    pub(crate) fn public_mark(&self, user: UserKey) -> MsgId {
+        self.marks.get(&user).map_or(MsgId(0), |marks| marks.public)
+    }
+
+    /// True if the sender was told that the user read the message before it acknowledged it.
+    pub(crate) fn was_told(&self, user: UserKey, sender: UserKey, msg: MsgId) -> bool {
+        let told = self.marks.get(&user).map_or(&[][..], |marks| &marks.told);
+        told.iter()
+            .any(|(other, up_to)| *other == sender && msg <= *up_to)
     }
 
     /// Notes a stored message. One that asks for nothing matters only behind one that asks: a mark that covers both

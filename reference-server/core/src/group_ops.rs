@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 
 use tidewire_codec::proto::{self, GroupChange, group_op::Op};
-use tidewire_codec::{Code, GroupFlags, Permissions};
+use tidewire_codec::{Code, Permissions};
 
 use crate::core::Core;
 use crate::group::Actor;
 use crate::group_events::Announcement;
-use crate::groups::{Group, POWERS, Pin, known_flags, known_permissions, may};
+use crate::groups::{Group, POWERS, known_flags, known_permissions, may};
 use crate::ids::{ConvKey, GroupId};
 use crate::persist::Key;
 use crate::refuse::{Handled, Refusal, check};
 use crate::store::UserKey;
 
 /// The group that an op was carried out on, and its revision after it.
-type Applied = Result<(GroupId, u64), Refusal>;
+pub(crate) type Applied = Result<(GroupId, u64), Refusal>;
 
-fn denied() -> Refusal {
+pub(crate) fn denied() -> Refusal {
     Refusal::of(Code::PERMISSION_DENIED)
 }
 
@@ -192,141 +192,6 @@ impl Core {
         rev
     }
 
-    //# [GRP-013]
-    //# [GRP-014]
-    //# [GRP-032]
-    fn add_members(
-        &mut self,
-        actor: Actor,
-        id: GroupId,
-        mask: Permissions,
-        members: &[proto::GroupMember],
-    ) -> Applied {
-        check(may(mask, Permissions::INVITE), denied)?;
-        let Some(group) = self.groups.get(&id) else {
-            return Err(Refusal::of(Code::UNKNOWN_GROUP));
-        };
-        let mut added: BTreeMap<UserKey, Permissions> = BTreeMap::new();
-        let mut concerned = Vec::new();
-        for member in members {
-            let user = self
-                .users
-                .find(&member.user)
-                .ok_or_else(|| Refusal::of(Code::UNKNOWN_USER))?;
-            let given = member
-                .permissions
-                .map_or(group.default_permissions, known_permissions);
-            let beyond = given.difference(group.default_permissions);
-            check(
-                mask.intersects(POWERS) || beyond == Permissions::NONE,
-                denied,
-            )?;
-            check(
-                mask.contains(Permissions::OWNER) || !beyond.intersects(POWERS),
-                denied,
-            )?;
-            if !group.members.contains_key(&user) && !added.contains_key(&user) {
-                concerned.push(user);
-                added.insert(user, given);
-            }
-        }
-        if added.is_empty() {
-            return Ok((id, group.rev));
-        }
-        //# [GRP-058]
-        self.check_member_count(group.members.len() + added.len())?;
-        for user in added.keys() {
-            self.check_group_count(*user)?;
-        }
-        for (user, mask) in added {
-            self.enter_group(id, user, mask);
-        }
-        //# [GRP-002]
-        let rev = self.bump(id);
-        let mut what = Announcement::new(id, rev, GroupChange::Added, concerned);
-        what.newcomers = true;
-        self.announce_to_members(actor, id, &what);
-        Ok((id, rev))
-    }
-
-    //# [GRP-020]
-    //# [GRP-033]
-    fn remove_members(
-        &mut self,
-        actor: Actor,
-        id: GroupId,
-        mask: Permissions,
-        names: &[String],
-    ) -> Applied {
-        check(may(mask, Permissions::REMOVE), denied)?;
-        let Some(group) = self.groups.get(&id) else {
-            return Err(Refusal::of(Code::UNKNOWN_GROUP));
-        };
-        let mut removed = Vec::new();
-        for user in names.iter().filter_map(|name| self.users.find(name)) {
-            let Some(theirs) = group.members.get(&user) else {
-                continue;
-            };
-            check(
-                mask.contains(Permissions::OWNER) || !theirs.intersects(POWERS),
-                denied,
-            )?;
-            if !removed.contains(&user) {
-                removed.push(user);
-            }
-        }
-        if removed.is_empty() {
-            return Ok((id, group.rev));
-        }
-        check_owner_stays(group, &removed)?;
-        let rev = self.remove_from_group(actor, id, removed, GroupChange::Removed);
-        Ok((id, rev))
-    }
-
-    //# [GRP-044]
-    //# [GRP-045]
-    fn leave_group(&mut self, actor: Actor, id: GroupId, mask: Permissions) -> Applied {
-        let Some(user) = actor.user else {
-            return Err(Refusal::field("op"));
-        };
-        let Some(group) = self.groups.get(&id) else {
-            return Err(Refusal::of(Code::UNKNOWN_GROUP));
-        };
-        let kept = group.flags.contains(GroupFlags::NO_SELF_LEAVE) && !mask.intersects(POWERS);
-        check(!kept, denied)?;
-        check_owner_stays(group, &[user])?;
-        let rev = self.remove_from_group(actor, id, vec![user], GroupChange::Left);
-        Ok((id, rev))
-    }
-
-    /// Ends memberships; those who are gone learn it too, and nothing after it.
-    pub(crate) fn remove_from_group(
-        &mut self,
-        actor: Actor,
-        id: GroupId,
-        removed: Vec<UserKey>,
-        change: GroupChange,
-    ) -> u64 {
-        let Some(group) = self.groups.get_mut(&id) else {
-            return 0;
-        };
-        let readers: Vec<UserKey> = group.members.keys().copied().collect();
-        for user in &removed {
-            group.members.remove(user);
-            self.batch.remove(Key::Member(id, *user));
-            if let Some(user) = self.users.get_mut(*user) {
-                user.groups.remove(&id);
-            }
-        }
-        let rev = self.bump(id);
-        self.announce(
-            actor,
-            &readers,
-            &Announcement::new(id, rev, change, removed),
-        );
-        rev
-    }
-
     //# [GRP-034]
     //# [GRP-039]
     fn set_permissions(
@@ -368,115 +233,12 @@ impl Core {
         Ok((id, rev))
     }
 
-    fn set_pin(
-        &mut self,
-        actor: Actor,
-        id: GroupId,
-        mask: Permissions,
-        set: &proto::GroupSetPin,
-    ) -> Applied {
-        check(mask.intersects(POWERS), denied)?;
-        let permissions = known_permissions(set.permissions);
-        check(
-            mask.contains(Permissions::OWNER) || !permissions.intersects(POWERS),
-            denied,
-        )?;
-        let expires = self.now;
-        let Some(group) = self.groups.get_mut(&id) else {
-            return Err(Refusal::of(Code::UNKNOWN_GROUP));
-        };
-        group.pin = (!set.pin.is_empty()).then(|| Pin {
-            pin: set.pin.clone(),
-            permissions,
-            expires: set.ttl_ms.map(|ttl| expires.plus(ttl)),
-            uses: set.uses,
-        });
-        let rev = self.bump(id);
-        self.announce_to_members(
-            actor,
-            id,
-            &Announcement::new(id, rev, GroupChange::Updated, Vec::new()),
-        );
-        Ok((id, rev))
-    }
-
-    //# [GRP-040]
-    //# [GRP-041]
-    fn join_group(
-        &mut self,
-        actor: Actor,
-        id: GroupId,
-        join: &proto::GroupJoin,
-        if_rev: Option<u64>,
-    ) -> Applied {
-        let Some(user) = actor.user else {
-            return Err(Refusal::field("op"));
-        };
-        //# [GRP-047]
-        if let Some(group) = self.groups.get(&id)
-            && group.members.contains_key(&user)
-        {
-            return Ok((id, group.rev));
-        }
-        let now = self.now;
-        if let Some(wait) = self.pin_tries.wait_ms(user, id, now) {
-            return Err(
-                Refusal::of(Code::RATE_LIMITED).retry(wait.clamp(1, u64::from(u32::MAX)) as u32)
-            );
-        }
-        //# [GRP-042]
-        //# [GRP-043]
-        let valid = |pin: &&mut Pin| {
-            pin.pin == join.pin
-                && pin.expires.is_none_or(|expires| now < expires)
-                && pin.uses != Some(0)
-        };
-        let pin = self
-            .groups
-            .get_mut(&id)
-            .and_then(|group| group.pin.as_mut())
-            .filter(valid);
-        let Some(mask) = pin.map(|pin| pin.permissions) else {
-            self.pin_tries.wrong(user, id, now);
-            return Err(Refusal::of(Code::BAD_PIN));
-        };
-        let Some(group) = self.groups.get(&id) else {
-            return Err(Refusal::of(Code::BAD_PIN));
-        };
-        check_rev(group, if_rev)?;
-        self.check_member_count(group.members.len() + 1)?;
-        self.check_group_count(user)?;
-        if let Some(pin) = self
-            .groups
-            .get_mut(&id)
-            .and_then(|group| group.pin.as_mut())
-        {
-            pin.uses = pin.uses.map(|uses| uses - 1);
-        }
-        self.enter_group(id, user, mask);
-        let rev = self.bump(id);
-        let mut what = Announcement::new(id, rev, GroupChange::Joined, vec![user]);
-        what.newcomers = true;
-        self.announce_to_members(actor, id, &what);
-        Ok((id, rev))
-    }
-
-    fn announce_to_members(&mut self, actor: Actor, id: GroupId, what: &Announcement) {
+    pub(crate) fn announce_to_members(&mut self, actor: Actor, id: GroupId, what: &Announcement) {
         let readers: Vec<UserKey> = self
             .groups
             .get(&id)
             .map_or_else(Vec::new, |group| group.members.keys().copied().collect());
         self.announce(actor, &readers, what);
-    }
-
-    fn enter_group(&mut self, id: GroupId, user: UserKey, mask: Permissions) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.members.insert(user, mask);
-        }
-        if let Some(user) = self.users.get_mut(user) {
-            user.groups.insert(id);
-        }
-        self.batch.put_member(id, user, mask.0);
     }
 
     /// The next revision.
@@ -488,32 +250,17 @@ impl Core {
         self.batch.put_group(group);
         group.rev
     }
-
-    fn check_member_count(&self, count: usize) -> Handled {
-        let limit = self.cfg.max_group_members;
-        check(count <= limit, || {
-            Refusal::of(Code::GROUP_FULL).bound(limit as u64, count as u64)
-        })
-    }
-
-    fn check_group_count(&self, user: UserKey) -> Handled {
-        let limit = self.cfg.max_groups_per_user;
-        let count = self.users.get(user).map_or(0, |user| user.groups.len()) + 1;
-        check(count <= limit, || {
-            Refusal::of(Code::TOO_MANY_GROUPS).bound(limit as u64, count as u64)
-        })
-    }
 }
 
 //# [GRP-003]
-fn check_rev(group: &Group, if_rev: Option<u64>) -> Handled {
+pub(crate) fn check_rev(group: &Group, if_rev: Option<u64>) -> Handled {
     check(if_rev.is_none_or(|rev| rev == group.rev), || {
         Refusal::of(Code::REVISION_CONFLICT).actual(group.rev)
     })
 }
 
 //# [GRP-036]
-fn check_owner_stays(group: &Group, leaving: &[UserKey]) -> Handled {
+pub(crate) fn check_owner_stays(group: &Group, leaving: &[UserKey]) -> Handled {
     let is_owner = |user: &&UserKey| {
         group
             .members

@@ -96,17 +96,22 @@ impl Inbox {
             || self.own.binary_search_by_key(&msg, |own| own.msg).is_ok()
     }
 
-    /// Marks that READ was told for those that `covered` says.
-    pub(crate) fn mark_read_told(&mut self, up_to: MsgId, mut covered: impl FnMut(MsgId) -> bool) {
-        for waiting in self
+    /// Marks that READ was told for those that `covered` says; true if there was one.
+    pub(crate) fn mark_read_told(
+        &mut self,
+        up_to: MsgId,
+        mut covered: impl FnMut(MsgId) -> bool,
+    ) -> bool {
+        let mut any = false;
+        let reached = self
             .queue
             .iter_mut()
-            .take_while(|waiting| waiting.msg <= up_to)
-        {
-            if !waiting.read_told && covered(waiting.msg) {
-                waiting.read_told = true;
-            }
+            .take_while(|waiting| waiting.msg <= up_to);
+        for waiting in reached.filter(|waiting| covered(waiting.msg)) {
+            waiting.read_told = true;
+            any = true;
         }
+        any
     }
 
     /// Position of the first message that still counts, for the log may not be cut behind it.

@@ -212,10 +212,14 @@ impl Batch {
         self.put(Key::Conv(key), value);
     }
 
-    pub(crate) fn put_marks(&mut self, conv: ConvKey, user: UserKey, marks: Marks) {
+    pub(crate) fn put_marks(&mut self, conv: ConvKey, user: UserKey, marks: &Marks) {
         let mut value = Vec::with_capacity(18);
         value.put_num(marks.public.0);
         value.put_num(marks.private.0);
+        for (sender, up_to) in &marks.told {
+            value.put_num(sender.0);
+            value.put_num(up_to.0);
+        }
         self.put(Key::Marks(conv, user), value);
     }
 
@@ -340,9 +344,15 @@ pub(crate) fn take_conv_value(value: &[u8]) -> Option<Conv> {
 
 pub(crate) fn take_marks(value: &[u8]) -> Option<Marks> {
     let mut take = Take(value);
+    let (public, private) = (MsgId(take.num()?), MsgId(take.num()?));
+    let mut told = Vec::new();
+    while !take.is_empty() {
+        told.push((UserKey(take.num()?), MsgId(take.num()?)));
+    }
     Some(Marks {
-        public: MsgId(take.num()?),
-        private: MsgId(take.num()?),
+        public,
+        private,
+        told,
     })
 }
 

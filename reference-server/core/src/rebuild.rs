@@ -364,11 +364,10 @@ impl Core {
             return;
         };
         msg.remaining += 1;
-        let read_told = traits.read
-            && self
-                .convs
-                .get(&conv)
-                .is_some_and(|conv| conv.marks_of(key).public >= id);
+        let read_told = self
+            .convs
+            .get(&conv)
+            .is_some_and(|conv| conv.was_told(key, sender, id));
         let Some(user) = self.users.get_mut(key) else {
             return;
         };

@@ -137,28 +137,23 @@ impl Core {
         let conv = self.convs.get_mut(&key).ok_or_else(unknown)?;
         let msg = MsgId(mark.msg_id);
         check(msg.0 != 0 && msg <= conv.high, unknown)?;
-        let old = conv.marks_of(me);
+        let marks = conv.marks.entry(me).or_default();
         //# [STA-014]
-        let stands = if public {
-            old.public
-        } else {
-            old.public.max(old.private)
-        };
+        let old = marks.public;
+        let stands = if public { old } else { old.max(marks.private) };
         if msg > stands {
             check(!self.store_full, Refusal::store_full)?;
-            let mut new = old;
-            if public {
-                new.public = msg;
-            } else {
-                new.private = msg;
-            }
-            conv.marks.insert(me, new);
-            //# [STA-018]
-            self.batch.put_marks(key, me, new);
             //# [STA-012]
             //# [STA-017]
             if public {
-                self.tell_read(me, key, old.public, msg);
+                marks.public = msg;
+                self.tell_read(me, key, old, msg);
+            } else {
+                marks.private = msg;
+            }
+            //# [STA-018]
+            if let Some(marks) = self.convs.get(&key).and_then(|conv| conv.marks.get(&me)) {
+                self.batch.put_marks(key, me, marks);
             }
             //# [STA-013]
             if self
@@ -205,7 +200,7 @@ impl Core {
             for sender in senders {
                 let others = group.members.keys().filter(|member| **member != sender);
                 let all = others
-                    .map(|member| conv.marks_of(*member).public)
+                    .map(|member| conv.public_mark(*member))
                     .min()
                     .unwrap_or(new);
                 conv.drop_read(sender, all);
@@ -214,13 +209,29 @@ impl Core {
         if !reports {
             return;
         }
-        for (sender, msg) in told {
+        let Some(user) = self.users.get_mut(reader) else {
+            return;
+        };
+        let mut ahead = Vec::new();
+        for (sender, msg) in &told {
             //# [STA-030]
-            if let Some(user) = self.users.get_mut(reader) {
-                let of_sender = |msg: &Msg| msg.conv == key && msg.sender == sender;
-                user.inbox
-                    .mark_read_told(msg, |id| self.msgs.get(id).is_some_and(of_sender));
+            let of_sender = |msg: &Msg| msg.conv == key && msg.sender == *sender;
+            let msgs = &self.msgs;
+            if user
+                .inbox
+                .mark_read_told(*msg, |id| msgs.get(id).is_some_and(of_sender))
+            {
+                ahead.push((*sender, *msg));
             }
+        }
+        if let Some(marks) = conv.marks.get_mut(&reader) {
+            // What was told before matters as long as something is unacknowledged; later ids include earlier ones.
+            let stale =
+                |sender| user.inbox.len() == 0 || ahead.iter().any(|(other, _)| *other == sender);
+            marks.told.retain(|(sender, _)| !stale(*sender));
+            marks.told.extend(ahead);
+        }
+        for (sender, msg) in told {
             let state = MessageState::Read;
             self.append_status(
                 sender,
@@ -314,7 +325,7 @@ impl Core {
         if self
             .convs
             .get(&msg.conv)
-            .is_some_and(|conv| conv.marks_of(recipient).public >= id)
+            .is_some_and(|conv| conv.public_mark(recipient) >= id)
         {
             return MessageState::Read;
         }

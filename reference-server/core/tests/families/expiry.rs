@@ -3,14 +3,25 @@
 use tidewire_codec::proto::{self, MessageState, expired, expiry_set};
 use tidewire_codec::{Code, Frame};
 
-use crate::world::{DAY, HOUR, World, create, group_message, login, message, messages, op, statuses};
+use crate::world::{
+    DAY, HOUR, World, create, group_message, login, message, messages, op, statuses,
+};
 
 fn short(to: &str, ttl_ms: u64) -> proto::Send {
-    proto::Send { ttl_ms: Some(ttl_ms), receipts: None, ..message(to, "short") }
+    proto::Send {
+        ttl_ms: Some(ttl_ms),
+        receipts: None,
+        ..message(to, "short")
+    }
 }
 
 fn set(user: &str, msg_id: u64, ttl_ms: u64) -> proto::ExpirySet {
-    proto::ExpirySet { conversation: Some(expiry_set::Conversation::User(user.into())), msg_id, ttl_ms, ..Default::default() }
+    proto::ExpirySet {
+        conversation: Some(expiry_set::Conversation::User(user.into())),
+        msg_id,
+        ttl_ms,
+        ..Default::default()
+    }
 }
 
 fn expirations(frames: &[Frame]) -> Vec<(u64, u32)> {
@@ -33,22 +44,39 @@ fn a_message_ends_once_and_is_not_delivered_late() {
     assert_eq!(w.send_frame(alice, send.clone()).ttl_ms, 600);
     let bob = w.login("bob", 1);
     let frames = w.take(bob);
-    assert_eq!((messages(&frames)[0].ttl_ms, messages(&frames)[0].age_ms), (600, 400));
+    assert_eq!(
+        (messages(&frames)[0].ttl_ms, messages(&frames)[0].age_ms),
+        (600, 400)
+    );
     w.advance(599);
     w.quiet(alice);
     w.advance(1);
-    let [Frame::Expired(expired)] = &w.take(alice)[..] else { panic!() };
+    let [Frame::Expired(expired)] = &w.take(alice)[..] else {
+        panic!()
+    };
     assert_eq!((expired.msg_id, expired.undelivered), (ack.msg_id, 1));
-    assert_eq!(expired.conversation, Some(expired::Conversation::User("bob".into())));
+    assert_eq!(
+        expired.conversation,
+        Some(expired::Conversation::User("bob".into()))
+    );
     let again = w.send_frame(alice, send);
     assert_eq!((again.state(), again.ttl_ms), (MessageState::Expired, 0));
     let other = w.login("bob", 2);
     let frames = w.take(other);
-    let [message] = &messages(&frames)[..] else { panic!() };
-    assert_eq!((message.pos, message.prev_pos), (2, 0), "an expired entry leaves no gap");
+    let [message] = &messages(&frames)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (message.pos, message.prev_pos),
+        (2, 0),
+        "an expired entry leaves no gap"
+    );
     // The ACK covers both, but only one was in time.
     w.ack(bob, 2);
-    assert_eq!(statuses(&w.take(alice)), [(message.msg_id, MessageState::Delivered, "bob".into())]);
+    assert_eq!(
+        statuses(&w.take(alice)),
+        [(message.msg_id, MessageState::Delivered, "bob".into())]
+    );
 }
 
 #[test]
@@ -92,7 +120,11 @@ fn time_passes_while_the_server_is_down() {
     w.crash();
     w.advance(2 * HOUR);
     let (alice, _) = w.resume("alice", 1, ok.epoch, ok.head_pos);
-    assert_eq!(expirations(&w.take(alice)), [(second, 1)], "each exactly once");
+    assert_eq!(
+        expirations(&w.take(alice)),
+        [(second, 1)],
+        "each exactly once"
+    );
     let bob = w.login("bob", 1);
     assert!(w.texts(bob).is_empty());
     // Long after the journal forgot them, a restart does not bring them back.
@@ -119,25 +151,55 @@ fn own_copies_end_at_the_same_time() {
 fn a_group_counts_who_did_not_have_it() {
     let mut w = World::of(&["alice", "bob", "carol", "dave"]);
     let (alice, bob) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1));
-    let group = w.info(alice, create("team", &["bob", "carol", "dave"])).group;
-    let send = proto::Send { ttl_ms: Some(1000), ..group_message(group, "hi") };
+    let group = w
+        .info(alice, create("team", &["bob", "carol", "dave"]))
+        .group;
+    let send = proto::Send {
+        ttl_ms: Some(1000),
+        ..group_message(group, "hi")
+    };
     let id = w.send_frame(alice, send.clone()).msg_id;
     w.ack(bob, 2);
     w.take(alice);
     w.advance(1000);
     assert_eq!(expirations(&w.take(alice)), [(id, 2)]);
     let conversation = Some(proto::status_get::Conversation::Group(group));
-    let ask = proto::StatusGet { conversation, msg_id: id, ..Default::default() };
+    let ask = proto::StatusGet {
+        conversation,
+        msg_id: id,
+        ..Default::default()
+    };
     w.crash();
     let alice = w.login_quiet("alice", 1);
-    let Frame::StatusList(list) = w.ask(alice, ask) else { panic!() };
-    let states: Vec<_> = list.members.iter().map(proto::MemberStatus::state).collect();
-    assert_eq!(states, [MessageState::Delivered, MessageState::Expired, MessageState::Expired]);
+    let Frame::StatusList(list) = w.ask(alice, ask) else {
+        panic!()
+    };
+    let states: Vec<_> = list
+        .members
+        .iter()
+        .map(proto::MemberStatus::state)
+        .collect();
+    assert_eq!(
+        states,
+        [
+            MessageState::Delivered,
+            MessageState::Expired,
+            MessageState::Expired
+        ]
+    );
     assert_eq!(w.send_frame(alice, send).state(), MessageState::Expired);
     // Nobody is left to receive: nothing expires.
-    let remove = proto::GroupRemove { users: vec!["bob".into(), "carol".into(), "dave".into()] };
+    let remove = proto::GroupRemove {
+        users: vec!["bob".into(), "carol".into(), "dave".into()],
+    };
     w.info(alice, op(group, proto::group_op::Op::Remove(remove)));
-    w.send_frame(alice, proto::Send { ttl_ms: Some(1000), ..group_message(group, "alone") });
+    w.send_frame(
+        alice,
+        proto::Send {
+            ttl_ms: Some(1000),
+            ..group_message(group, "alone")
+        },
+    );
     w.advance(2000);
     assert!(expirations(&w.take(alice)).is_empty());
 }
@@ -158,8 +220,13 @@ fn a_life_is_shortened_and_lengthened() {
     w.advance(DAY);
     let bob = w.login("bob", 1);
     let frames = w.take(bob);
-    let [message] = &messages(&frames)[..] else { panic!("{frames:?}") };
-    assert_eq!((message.msg_id, message.ttl_ms), (lengthened, 29 * DAY - 500));
+    let [message] = &messages(&frames)[..] else {
+        panic!("{frames:?}")
+    };
+    assert_eq!(
+        (message.msg_id, message.ttl_ms),
+        (lengthened, 29 * DAY - 500)
+    );
     w.advance(29 * DAY);
     let alice = w.login("alice", 1);
     assert_eq!(expirations(&w.take(alice)).len(), 2);
@@ -186,7 +253,11 @@ fn expiry_set_is_checked() {
     let id = w.send_frame(alice, short("bob", HOUR)).msg_id;
     let error = w.refused(alice, set("bob", id, 0), Code::INVALID_FIELD);
     assert_eq!(error.field.as_deref(), Some("ttl_ms"));
-    let nowhere = proto::ExpirySet { msg_id: id, ttl_ms: 1, ..Default::default() };
+    let nowhere = proto::ExpirySet {
+        msg_id: id,
+        ttl_ms: 1,
+        ..Default::default()
+    };
     let error = w.refused(alice, nowhere, Code::INVALID_FIELD);
     assert_eq!(error.field.as_deref(), Some("conversation"));
     w.refused(bob, set("alice", id, 1), Code::UNKNOWN_MESSAGE);

@@ -1,6 +1,10 @@
 //! The core, family by family, against clients that speak the wire.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed expectation is how a test fails"
+)]
 
 mod control;
 mod expiry;

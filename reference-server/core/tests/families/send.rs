@@ -1,10 +1,8 @@
 //! Family send: acceptance, the user log, idempotency, the backlog.
 
-
-
-
-
-use crate::world::{DAY, HOUR, World, group_message, key, login, message, messages, statuses, text};
+use crate::world::{
+    DAY, HOUR, World, group_message, key, login, message, messages, statuses, text,
+};
 use tidewire_codec::proto::{self, MessageState};
 use tidewire_codec::{Code, Frame};
 use tidewire_core::api::{AdminOp, Input};
@@ -17,12 +15,27 @@ fn a_message_reaches_its_recipient_live() {
     assert!(ack.msg_id > 0 && !ack.duplicate);
     assert_eq!(ack.state(), MessageState::Accepted);
     let frames = w.take(bob);
-    let [message] = &messages(&frames)[..] else { panic!("{frames:?}") };
-    assert_eq!((message.pos, message.prev_pos, message.msg_id), (1, 0, ack.msg_id));
-    assert_eq!((message.from.as_str(), text(message).as_str(), message.content_len), ("alice", "hi", 2));
+    let [message] = &messages(&frames)[..] else {
+        panic!("{frames:?}")
+    };
+    assert_eq!(
+        (message.pos, message.prev_pos, message.msg_id),
+        (1, 0, ack.msg_id)
+    );
+    assert_eq!(
+        (
+            message.from.as_str(),
+            text(message).as_str(),
+            message.content_len
+        ),
+        ("alice", "hi", 2)
+    );
     w.quiet(alice);
     w.ack(bob, 1);
-    assert_eq!(statuses(&w.take(alice)), [(ack.msg_id, MessageState::Delivered, "bob".into())]);
+    assert_eq!(
+        statuses(&w.take(alice)),
+        [(ack.msg_id, MessageState::Delivered, "bob".into())]
+    );
 }
 
 #[test]
@@ -49,16 +62,29 @@ fn the_backlog_ends_with_synced_and_resumes_after_a_crash() {
         w.send(alice, "bob", &n.to_string());
     }
     let (bob, ok) = w.login_with(login("bob", 1));
-    assert_eq!((ok.head_pos, ok.oldest_pos, ok.resume()), (3000, 1, proto::ResumeResult::Fresh));
+    assert_eq!(
+        (ok.head_pos, ok.oldest_pos, ok.resume()),
+        (3000, 1, proto::ResumeResult::Fresh)
+    );
     let frames = w.take(bob);
-    assert_eq!(frames.last(), Some(&Frame::Synced(proto::Synced { pos: 3000 })));
+    assert_eq!(
+        frames.last(),
+        Some(&Frame::Synced(proto::Synced { pos: 3000 }))
+    );
     let all = messages(&frames);
     assert_eq!(all.len(), 3000);
-    assert!(all.iter().enumerate().all(|(n, m)| m.pos == n as u64 + 1 && m.prev_pos == n as u64));
+    assert!(
+        all.iter()
+            .enumerate()
+            .all(|(n, m)| m.pos == n as u64 + 1 && m.prev_pos == n as u64)
+    );
     w.ack(bob, 1000);
     w.crash();
     let (bob, again) = w.resume("bob", 1, ok.epoch, 2000);
-    assert_eq!((again.resume(), again.epoch), (proto::ResumeResult::Resumed, ok.epoch));
+    assert_eq!(
+        (again.resume(), again.epoch),
+        (proto::ResumeResult::Resumed, ok.epoch)
+    );
     let frames = w.take(bob);
     assert_eq!(messages(&frames).len(), 1000);
     assert_eq!(messages(&frames)[0].prev_pos, 2000);
@@ -70,17 +96,26 @@ fn the_same_key_has_one_effect() {
     let (alice, bob) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1));
     let send = message("bob", "once");
     let first = w.send_frame(alice, send.clone());
-    let other = proto::Send { content: "twice".into(), ..send.clone() };
+    let other = proto::Send {
+        content: "twice".into(),
+        ..send.clone()
+    };
     w.refused(alice, other.clone(), Code::IDEM_CONFLICT);
     let again = w.send_frame(alice, send.clone());
     assert_eq!((again.msg_id, again.duplicate), (first.msg_id, true));
     assert_eq!(w.texts(bob), [(1, "once".to_owned())]);
     w.ack(bob, 1);
-    assert_eq!(w.send_frame(alice, send.clone()).state(), MessageState::Delivered);
+    assert_eq!(
+        w.send_frame(alice, send.clone()).state(),
+        MessageState::Delivered
+    );
     w.crash();
     let alice = w.login_quiet("alice", 1);
     let again = w.send_frame(alice, send.clone());
-    assert_eq!((again.msg_id, again.duplicate, again.state()), (first.msg_id, true, MessageState::Delivered));
+    assert_eq!(
+        (again.msg_id, again.duplicate, again.state()),
+        (first.msg_id, true, MessageState::Delivered)
+    );
     w.refused(alice, other, Code::IDEM_CONFLICT);
     // Another device has keys of its own.
     let tablet = w.login_quiet("alice", 2);
@@ -103,7 +138,14 @@ fn the_first_broken_field_is_named() {
         content: vec![0; 63_489].into(),
         ..proto::Send::default()
     };
-    for field in ["target", "idem", "delivery", "content_type", "ttl_ms", "priority"] {
+    for field in [
+        "target",
+        "idem",
+        "delivery",
+        "content_type",
+        "ttl_ms",
+        "priority",
+    ] {
         let error = w.refused(alice, send.clone(), Code::INVALID_FIELD);
         assert_eq!(error.field.as_deref(), Some(field));
         match field {
@@ -120,7 +162,10 @@ fn the_first_broken_field_is_named() {
     send.content.truncate(63_488);
     w.refused(alice, send.clone(), Code::UNKNOWN_USER);
     send.target = Some(proto::send::Target::ToUser("bob".into()));
-    assert!(!w.send_frame(alice, send).duplicate, "a refused SEND does not consume its key");
+    assert!(
+        !w.send_frame(alice, send).duplicate,
+        "a refused SEND does not consume its key"
+    );
 }
 
 #[test]
@@ -130,11 +175,17 @@ fn own_devices_get_a_copy_and_the_sender_does_not() {
     w.send(alice, "bob", "hi");
     w.quiet(alice);
     let frames = w.take(tablet);
-    assert_eq!((messages(&frames)[0].from.as_str(), messages(&frames)[0].pos), ("alice", 1));
+    assert_eq!(
+        (messages(&frames)[0].from.as_str(), messages(&frames)[0].pos),
+        ("alice", 1)
+    );
     // What the sender causes leaves no gap in what it sees.
     w.send(tablet, "alice", "note");
     let frames = w.take(alice);
-    assert_eq!((messages(&frames)[0].pos, messages(&frames)[0].prev_pos), (2, 0));
+    assert_eq!(
+        (messages(&frames)[0].pos, messages(&frames)[0].prev_pos),
+        (2, 0)
+    );
     w.quiet(tablet);
 }
 
@@ -145,12 +196,20 @@ fn a_message_to_oneself_is_delivered_by_another_device() {
     let note = message("alice", "note");
     w.send_frame(alice, note.clone());
     w.send(bob, "alice", "hi");
-    let [(pos, _)] = w.texts(alice)[..] else { panic!() };
+    let [(pos, _)] = w.texts(alice)[..] else {
+        panic!()
+    };
     w.ack(alice, pos);
-    assert_eq!(w.send_frame(alice, note.clone()).state(), MessageState::Accepted);
+    assert_eq!(
+        w.send_frame(alice, note.clone()).state(),
+        MessageState::Accepted
+    );
     w.crash();
     let alice = w.login_quiet("alice", 1);
-    assert_eq!(w.send_frame(alice, note.clone()).state(), MessageState::Accepted);
+    assert_eq!(
+        w.send_frame(alice, note.clone()).state(),
+        MessageState::Accepted
+    );
     let tablet = w.login("alice", 2);
     assert_eq!(w.texts(tablet).len(), 2);
     w.ack(tablet, 2);
@@ -161,7 +220,10 @@ fn a_message_to_oneself_is_delivered_by_another_device() {
 fn credit_holds_entries_back_and_nothing_else() {
     let mut w = World::of(&["alice", "bob"]);
     let alice = w.login_quiet("alice", 1);
-    let (bob, _) = w.login_with(proto::Login { event_limit: 0, ..login("bob", 1) });
+    let (bob, _) = w.login_with(proto::Login {
+        event_limit: 0,
+        ..login("bob", 1)
+    });
     w.take(bob);
     for n in 0..5 {
         w.send(alice, "bob", &n.to_string());
@@ -174,19 +236,31 @@ fn credit_holds_entries_back_and_nothing_else() {
     w.quiet(bob);
     w.tell(bob, proto::Credit { event_limit: 100 });
     let frames = w.take(bob);
-    assert_eq!(messages(&frames).iter().map(|m| m.prev_pos).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(
+        messages(&frames)
+            .iter()
+            .map(|m| m.prev_pos)
+            .collect::<Vec<_>>(),
+        [2, 3, 4]
+    );
 }
 
 #[test]
 fn a_congested_session_catches_up_from_the_store() {
     let mut w = World::of(&["alice", "bob"]);
     let (alice, bob) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1));
-    w.feed(Input::Congested { conn: bob, on: true });
+    w.feed(Input::Congested {
+        conn: bob,
+        on: true,
+    });
     for n in 0..700 {
         w.send(alice, "bob", &n.to_string());
     }
     w.quiet(bob);
-    w.feed(Input::Congested { conn: bob, on: false });
+    w.feed(Input::Congested {
+        conn: bob,
+        on: false,
+    });
     assert_eq!(w.texts(bob).len(), 700);
     w.send(alice, "bob", "live again");
     assert_eq!(w.texts(bob), [(701, "live again".to_owned())]);
@@ -200,12 +274,37 @@ fn sync_repeats_and_is_bounded() {
         w.send(alice, "bob", &n.to_string());
     }
     w.take(bob);
-    let error = w.refused(bob, proto::Sync { after_pos: 5, ..Default::default() }, Code::INVALID_FIELD);
-    assert_eq!((error.field.as_deref(), error.limit, error.actual), (Some("after_pos"), Some(4), Some(5)));
-    w.ok(bob, proto::Sync { after_pos: 1, ..Default::default() });
+    let error = w.refused(
+        bob,
+        proto::Sync {
+            after_pos: 5,
+            ..Default::default()
+        },
+        Code::INVALID_FIELD,
+    );
+    assert_eq!(
+        (error.field.as_deref(), error.limit, error.actual),
+        (Some("after_pos"), Some(4), Some(5))
+    );
+    w.ok(
+        bob,
+        proto::Sync {
+            after_pos: 1,
+            ..Default::default()
+        },
+    );
     let frames = w.take(bob);
-    assert_eq!(messages(&frames).iter().map(|m| (m.pos, m.prev_pos)).collect::<Vec<_>>(), [(2, 1), (3, 2), (4, 3)]);
-    assert_eq!(frames.last(), Some(&Frame::Synced(proto::Synced { pos: 4 })));
+    assert_eq!(
+        messages(&frames)
+            .iter()
+            .map(|m| (m.pos, m.prev_pos))
+            .collect::<Vec<_>>(),
+        [(2, 1), (3, 2), (4, 3)]
+    );
+    assert_eq!(
+        frames.last(),
+        Some(&Frame::Synced(proto::Synced { pos: 4 }))
+    );
 }
 
 #[test]
@@ -224,25 +323,52 @@ fn an_ack_is_bounded_by_what_was_sent() {
 fn long_content_is_left_out_and_fetched() {
     let mut w = World::of(&["alice", "bob"]);
     let alice = w.login_quiet("alice", 1);
-    let limits = Some(proto::Limits { max_frame: Some(16_384), max_inflight: None });
-    let (bob, _) = w.login_with(proto::Login { limits, ..login("bob", 1) });
+    let limits = Some(proto::Limits {
+        max_frame: Some(16_384),
+        max_inflight: None,
+    });
+    let (bob, _) = w.login_with(proto::Login {
+        limits,
+        ..login("bob", 1)
+    });
     w.take(bob);
     let content: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
-    w.send_frame(alice, proto::Send { content: content.clone().into(), ..message("bob", "") });
+    w.send_frame(
+        alice,
+        proto::Send {
+            content: content.clone().into(),
+            ..message("bob", "")
+        },
+    );
     w.send(alice, "bob", "next");
     let frames = w.take(bob);
-    let [long, next] = &messages(&frames)[..] else { panic!() };
+    let [long, next] = &messages(&frames)[..] else {
+        panic!()
+    };
     assert!(long.content_omitted && long.content.is_empty() && long.content_len == 40_000);
     assert_eq!((next.pos, next.prev_pos), (2, 1));
     let mut got = Vec::new();
     while got.len() < content.len() {
-        let get = proto::ContentGet { pos: 1, offset: Some(got.len() as u64), ..Default::default() };
-        let Frame::Content(part) = w.ask(bob, get) else { panic!() };
-        assert_eq!((part.pos, part.offset, part.content_len), (1, got.len() as u64, 40_000));
+        let get = proto::ContentGet {
+            pos: 1,
+            offset: Some(got.len() as u64),
+            ..Default::default()
+        };
+        let Frame::Content(part) = w.ask(bob, get) else {
+            panic!()
+        };
+        assert_eq!(
+            (part.pos, part.offset, part.content_len),
+            (1, got.len() as u64, 40_000)
+        );
         got.extend_from_slice(&part.content);
     }
     assert_eq!(got, content);
-    let get = |pos, offset| proto::ContentGet { pos, offset: Some(offset), ..Default::default() };
+    let get = |pos, offset| proto::ContentGet {
+        pos,
+        offset: Some(offset),
+        ..Default::default()
+    };
     w.refused(bob, get(3, 0), Code::UNKNOWN_MESSAGE);
     let error = w.refused(bob, get(1, 40_001), Code::INVALID_FIELD);
     assert_eq!((error.limit, error.actual), (Some(40_000), Some(40_001)));
@@ -252,10 +378,16 @@ fn long_content_is_left_out_and_fetched() {
 fn online_only_leaves_no_trace_in_a_log() {
     let mut w = World::of(&["alice", "bob"]);
     let alice = w.login_quiet("alice", 1);
-    let send = || proto::Send { delivery: 2, ..message("bob", "now") };
+    let send = || proto::Send {
+        delivery: 2,
+        ..message("bob", "now")
+    };
     let first = send();
     let ack = w.send_frame(alice, first.clone());
-    assert_eq!((ack.state(), ack.code), (MessageState::Failed, u32::from(Code::RECIPIENT_OFFLINE.0)));
+    assert_eq!(
+        (ack.state(), ack.code),
+        (MessageState::Failed, u32::from(Code::RECIPIENT_OFFLINE.0))
+    );
     let bob = w.login_quiet("bob", 1);
     let ack = w.send_frame(alice, first);
     assert_eq!((ack.state(), ack.duplicate), (MessageState::Failed, true));
@@ -294,7 +426,14 @@ fn a_fence_comes_after_the_backlog() {
     }
     let bob = w.connect();
     w.put(bob, login("bob", 1), 1);
-    w.put(bob, proto::Ping { data: "x".into(), ..Default::default() }, 2);
+    w.put(
+        bob,
+        proto::Ping {
+            data: "x".into(),
+            ..Default::default()
+        },
+        2,
+    );
     w.settle();
     let frames = w.take(bob);
     assert!(matches!(frames.first(), Some(Frame::LoginOk(_))));

@@ -10,11 +10,18 @@ const DELIVERED: MessageState = MessageState::Delivered;
 const READ: MessageState = MessageState::Read;
 
 fn quiet_message(to: &str) -> proto::Send {
-    proto::Send { receipts: None, ..message(to, "quiet") }
+    proto::Send {
+        receipts: None,
+        ..message(to, "quiet")
+    }
 }
 
 fn get(user: &str, msg_id: u64) -> proto::StatusGet {
-    proto::StatusGet { conversation: Some(status_get::Conversation::User(user.into())), msg_id, ..Default::default() }
+    proto::StatusGet {
+        conversation: Some(status_get::Conversation::User(user.into())),
+        msg_id,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -28,7 +35,10 @@ fn one_ack_is_one_status_to_each_sender() {
     let carols = w.send(carol, "bob", "3").msg_id;
     w.ack(bob, 4);
     assert_eq!(statuses(&w.take(alice)), [(last, DELIVERED, "bob".into())]);
-    assert_eq!(statuses(&w.take(carol)), [(carols, DELIVERED, "bob".into())]);
+    assert_eq!(
+        statuses(&w.take(carol)),
+        [(carols, DELIVERED, "bob".into())]
+    );
     w.ack(tablet, 4);
     w.ack(bob, 2);
     w.quiet(alice);
@@ -85,9 +95,21 @@ fn a_mark_is_checked() {
     let (alice, bob) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1));
     let id = w.send(alice, "bob", "1").msg_id;
     w.take(bob);
-    let error = w.refused(bob, proto::Mark { msg_id: id, scope: 1, ..Default::default() }, Code::INVALID_FIELD);
+    let error = w.refused(
+        bob,
+        proto::Mark {
+            msg_id: id,
+            scope: 1,
+            ..Default::default()
+        },
+        Code::INVALID_FIELD,
+    );
     assert_eq!(error.field.as_deref(), Some("conversation"));
-    let error = w.refused(bob, mark("alice", id, MarkScope::Unspecified), Code::INVALID_FIELD);
+    let error = w.refused(
+        bob,
+        mark("alice", id, MarkScope::Unspecified),
+        Code::INVALID_FIELD,
+    );
     assert_eq!(error.field.as_deref(), Some("scope"));
     for mark in [
         mark("alice", 0, MarkScope::Public),
@@ -120,13 +142,17 @@ fn status_get_answers_for_own_messages() {
     let (alice, bob) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1));
     let id = w.send(alice, "bob", "1").msg_id;
     w.take(bob);
-    let Frame::StatusList(list) = w.ask(alice, get("bob", id)) else { panic!() };
+    let Frame::StatusList(list) = w.ask(alice, get("bob", id)) else {
+        panic!()
+    };
     assert_eq!((list.recipients, list.delivered, list.read), (1, 0, 0));
     w.ack(bob, 1);
     w.ok(bob, mark("alice", id, MarkScope::Public));
     w.crash();
     let (alice, bob) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1));
-    let Frame::StatusList(list) = w.ask(alice, get("bob", id)) else { panic!() };
+    let Frame::StatusList(list) = w.ask(alice, get("bob", id)) else {
+        panic!()
+    };
     assert_eq!((list.recipients, list.delivered, list.read), (1, 1, 1));
     assert_eq!(list.members[0].state(), READ);
     w.refused(bob, get("alice", id), Code::UNKNOWN_MESSAGE);
@@ -137,7 +163,11 @@ fn status_get_answers_for_own_messages() {
 #[test]
 fn a_group_reports_each_member() {
     let mut w = World::of(&["alice", "bob", "carol"]);
-    let (alice, bob, carol) = (w.login_quiet("alice", 1), w.login_quiet("bob", 1), w.login_quiet("carol", 1));
+    let (alice, bob, carol) = (
+        w.login_quiet("alice", 1),
+        w.login_quiet("bob", 1),
+        w.login_quiet("carol", 1),
+    );
     let group = w.info(alice, create("team", &["carol", "bob"])).group;
     let id = w.send_frame(alice, group_message(group, "hi")).msg_id;
     let bobs = w.send_frame(bob, group_message(group, "ho")).msg_id;
@@ -145,15 +175,33 @@ fn a_group_reports_each_member() {
     w.ack(bob, 2);
     assert_eq!(statuses(&w.take(alice)), [(id, DELIVERED, "bob".into())]);
     let conversation = Some(proto::mark::Conversation::Group(group));
-    w.ok(carol, proto::Mark { conversation, msg_id: bobs, scope: 1, ..Default::default() });
+    w.ok(
+        carol,
+        proto::Mark {
+            conversation,
+            msg_id: bobs,
+            scope: 1,
+            ..Default::default()
+        },
+    );
     assert_eq!(statuses(&w.take(alice)), [(id, READ, "carol".into())]);
     assert_eq!(statuses(&w.take(bob))[..], [(bobs, READ, "carol".into())]);
     w.crash();
     let alice = w.login_quiet("alice", 1);
     let conversation = Some(status_get::Conversation::Group(group));
-    let ask = proto::StatusGet { conversation, msg_id: id, ..Default::default() };
-    let Frame::StatusList(list) = w.ask(alice, ask) else { panic!() };
-    let members: Vec<_> = list.members.iter().map(|member| (member.user.as_str(), member.state())).collect();
+    let ask = proto::StatusGet {
+        conversation,
+        msg_id: id,
+        ..Default::default()
+    };
+    let Frame::StatusList(list) = w.ask(alice, ask) else {
+        panic!()
+    };
+    let members: Vec<_> = list
+        .members
+        .iter()
+        .map(|member| (member.user.as_str(), member.state()))
+        .collect();
     assert_eq!(members, [("bob", DELIVERED), ("carol", READ)]);
     assert_eq!((list.recipients, list.delivered, list.read), (2, 2, 1));
 }
@@ -171,14 +219,38 @@ fn a_large_group_reports_nobody() {
     let id = w.send_frame(owner, group_message(group, "hi")).msg_id;
     w.ack(other, 2);
     let conversation = Some(proto::mark::Conversation::Group(group));
-    w.ok(other, proto::Mark { conversation, msg_id: id, scope: 1, ..Default::default() });
+    w.ok(
+        other,
+        proto::Mark {
+            conversation,
+            msg_id: id,
+            scope: 1,
+            ..Default::default()
+        },
+    );
     w.quiet(owner);
     let conversation = Some(status_get::Conversation::Group(group));
-    let ask = proto::StatusGet { conversation, msg_id: id, ..Default::default() };
-    let Frame::StatusList(list) = w.ask(owner, ask) else { panic!() };
-    assert_eq!((list.recipients, list.delivered, list.read, list.members.len()), (256, 1, 1, 256));
+    let ask = proto::StatusGet {
+        conversation,
+        msg_id: id,
+        ..Default::default()
+    };
+    let Frame::StatusList(list) = w.ask(owner, ask) else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            list.recipients,
+            list.delivered,
+            list.read,
+            list.members.len()
+        ),
+        (256, 1, 1, 256)
+    );
     // One fewer, and it is a group that reports.
-    let remove = proto::group_op::Op::Remove(proto::GroupRemove { users: vec!["u256".into()] });
+    let remove = proto::group_op::Op::Remove(proto::GroupRemove {
+        users: vec!["u256".into()],
+    });
     w.info(owner, op(group, remove));
     w.send_frame(owner, group_message(group, "again"));
     w.ack(other, 4);
@@ -196,11 +268,23 @@ fn a_deleted_recipient_fails_what_it_had_not_received() {
     let id = w.send_frame(alice, lost.clone()).msg_id;
     w.take(alice);
     w.admin(AdminOp::DeleteUser { user: "bob".into() });
-    let [Frame::Status(status)] = &w.take(alice)[..] else { panic!() };
-    assert_eq!((status.msg_id, status.state(), status.by.as_str()), (id, MessageState::Failed, "bob"));
+    let [Frame::Status(status)] = &w.take(alice)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (status.msg_id, status.state(), status.by.as_str()),
+        (id, MessageState::Failed, "bob")
+    );
     assert_eq!(status.code, u32::from(Code::RECIPIENT_DELETED.0));
     w.crash();
     let alice = w.login_quiet("alice", 1);
     let ack = w.send_frame(alice, lost);
-    assert_eq!((ack.state(), ack.code, ack.ttl_ms), (MessageState::Failed, u32::from(Code::RECIPIENT_DELETED.0), 0));
+    assert_eq!(
+        (ack.state(), ack.code, ack.ttl_ms),
+        (
+            MessageState::Failed,
+            u32::from(Code::RECIPIENT_DELETED.0),
+            0
+        )
+    );
 }

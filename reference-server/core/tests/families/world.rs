@@ -2,7 +2,6 @@
 
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
-
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
@@ -52,7 +51,17 @@ impl World {
         let store = MemStore::default();
         let core = Core::open(config.clone(), &store, START, 1).unwrap();
         let wires = BTreeMap::new();
-        World { core, store, now: START, commits: 0, config, next_conn: 0, next_ref: 0, wires, replies: Vec::new() }
+        World {
+            core,
+            store,
+            now: START,
+            commits: 0,
+            config,
+            next_conn: 0,
+            next_ref: 0,
+            wires,
+            replies: Vec::new(),
+        }
     }
 
     /// A world with these users; the token of each is its name.
@@ -71,11 +80,16 @@ impl World {
 
     pub fn token(&mut self, user: &str, token: &str, ttl_ms: Option<u64>) {
         let digest = digest(token);
-        self.admin(AdminOp::PutToken { user: user.into(), digest, ttl_ms });
+        self.admin(AdminOp::PutToken {
+            user: user.into(),
+            digest,
+            ttl_ms,
+        });
     }
 
     pub fn admin(&mut self, op: AdminOp) -> AdminReply {
-        self.core.handle(Input::Admin { id: AdminId(7), op }, self.now);
+        self.core
+            .handle(Input::Admin { id: AdminId(7), op }, self.now);
         self.settle();
         self.replies.pop().expect("an answer")
     }
@@ -96,14 +110,20 @@ impl World {
                     check_batch(&batch);
                     self.store.commit(&batch).unwrap();
                     self.commits += 1;
-                    assert!(self.core.poll_output().is_none(), "nothing comes before Committed");
+                    assert!(
+                        self.core.poll_output().is_none(),
+                        "nothing comes before Committed"
+                    );
                     self.core.handle(Input::Committed, self.now);
                 }
                 Output::Send { conn, bytes } => self.receive(conn, &bytes),
                 Output::SetMaxFrame { .. } => {}
                 Output::Close { conn } => self.wires.get_mut(&conn).expect("known").open = false,
                 Output::ReadLog(read) => {
-                    let page = self.store.read_log(read.user, read.after, read.max_entries, read.max_bytes).unwrap();
+                    let page = self
+                        .store
+                        .read_log(read.user, read.after, read.max_entries, read.max_bytes)
+                        .unwrap();
                     self.core.handle(Input::LogPage { read, page }, self.now);
                 }
                 Output::AdminReply { reply, .. } => self.replies.push(reply),
@@ -113,15 +133,31 @@ impl World {
     }
 
     fn receive(&mut self, conn: ConnId, bytes: &[u8]) {
-        let wire = self.wires.get_mut(&conn).expect("bytes for a known connection");
+        let wire = self
+            .wires
+            .get_mut(&conn)
+            .expect("bytes for a known connection");
         assert!(wire.open, "nothing is sent after the close");
         wire.bytes.extend_from_slice(bytes);
         while let Some(item) = wire.decoder.poll(&mut wire.bytes) {
-            let Item::Frame(frame) = item else { panic!("{item:?}") };
-            assert!(frame.body.len() <= wire.max_frame, "body of {} bytes", frame.body.len());
+            let Item::Frame(frame) = item else {
+                panic!("{item:?}")
+            };
+            assert!(
+                frame.body.len() <= wire.max_frame,
+                "body of {} bytes",
+                frame.body.len()
+            );
             let info = frame.frame_type.info().expect("a registered type");
-            assert_eq!(frame.flags.contains(Flags::REPLY), frame.reference != 0, "{frame:?}");
-            assert!(!info.logged || frame.flags.contains(Flags::LOGGED) == has_pos(&frame), "{frame:?}");
+            assert_eq!(
+                frame.flags.contains(Flags::REPLY),
+                frame.reference != 0,
+                "{frame:?}"
+            );
+            assert!(
+                !info.logged || frame.flags.contains(Flags::LOGGED) == has_pos(&frame),
+                "{frame:?}"
+            );
             wire.frames.push_back(frame);
         }
         assert!(wire.bytes.is_empty(), "whole frames");
@@ -152,7 +188,13 @@ impl World {
         let conn = ConnId(self.next_conn);
         let mut decoder = Decoder::new(false);
         decoder.set_max_frame(1 << 20);
-        let wire = Wire { decoder, bytes: BytesMut::new(), frames: VecDeque::new(), open: true, max_frame: 65_536 };
+        let wire = Wire {
+            decoder,
+            bytes: BytesMut::new(),
+            frames: VecDeque::new(),
+            open: true,
+            max_frame: 65_536,
+        };
         self.wires.insert(conn, wire);
         self.feed(Input::Connected { conn });
         conn
@@ -173,8 +215,20 @@ impl World {
         self.core.handle(Input::Frame { conn, frame }, self.now);
     }
 
-    pub fn raw(&mut self, conn: ConnId, frame_type: FrameType, flags: Flags, reference: u32, body: &[u8]) {
-        let frame = RawFrame { flags, frame_type, reference, body: Bytes::copy_from_slice(body) };
+    pub fn raw(
+        &mut self,
+        conn: ConnId,
+        frame_type: FrameType,
+        flags: Flags,
+        reference: u32,
+        body: &[u8],
+    ) {
+        let frame = RawFrame {
+            flags,
+            frame_type,
+            reference,
+            body: Bytes::copy_from_slice(body),
+        };
         self.feed(Input::Frame { conn, frame });
     }
 
@@ -191,15 +245,26 @@ impl World {
         let reference = self.next_ref;
         self.put(conn, frame, reference);
         self.settle();
-        let frames = &mut self.wires.get_mut(&conn).expect("an open connection").frames;
+        let frames = &mut self
+            .wires
+            .get_mut(&conn)
+            .expect("an open connection")
+            .frames;
         let index = frames.iter().position(|frame| frame.reference == reference);
-        frames.remove(index.expect("a reply")).unwrap().decode().unwrap()
+        frames
+            .remove(index.expect("a reply"))
+            .unwrap()
+            .decode()
+            .unwrap()
     }
 
     /// Everything that came on a connection, decoded, and takes it.
     pub fn take(&mut self, conn: ConnId) -> Vec<Frame> {
         let frames = &mut self.wires.get_mut(&conn).expect("a connection").frames;
-        frames.drain(..).map(|frame| frame.decode().unwrap()).collect()
+        frames
+            .drain(..)
+            .map(|frame| frame.decode().unwrap())
+            .collect()
     }
 
     #[track_caller]
@@ -254,8 +319,17 @@ impl World {
 
     /// Logs in after a position of the log.
     #[track_caller]
-    pub fn resume(&mut self, user: &str, device: u8, epoch: u64, pos: u64) -> (ConnId, proto::LoginOk) {
-        self.login_with(proto::Login { resume: Some(proto::Resume { epoch, pos }), ..login(user, device) })
+    pub fn resume(
+        &mut self,
+        user: &str,
+        device: u8,
+        epoch: u64,
+        pos: u64,
+    ) -> (ConnId, proto::LoginOk) {
+        self.login_with(proto::Login {
+            resume: Some(proto::Resume { epoch, pos }),
+            ..login(user, device)
+        })
     }
 
     #[track_caller]
@@ -303,7 +377,10 @@ impl World {
     /// The messages among what came on a connection, as (pos, text); takes everything.
     pub fn texts(&mut self, conn: ConnId) -> Vec<(u64, String)> {
         let frames = self.take(conn);
-        messages(&frames).iter().map(|message| (message.pos, text(message))).collect()
+        messages(&frames)
+            .iter()
+            .map(|message| (message.pos, text(message)))
+            .collect()
     }
 }
 
@@ -360,32 +437,58 @@ pub fn message(to: &str, text: &str) -> proto::Send {
         target: Some(proto::send::Target::ToUser(to.into())),
         idem: new_key(),
         delivery: proto::Delivery::Store.into(),
-        receipts: Some(proto::Receipts { delivered: true, read: true }),
+        receipts: Some(proto::Receipts {
+            delivered: true,
+            read: true,
+        }),
         content: Bytes::copy_from_slice(text.as_bytes()),
         ..proto::Send::default()
     }
 }
 
 pub fn group_message(group: u64, text: &str) -> proto::Send {
-    proto::Send { target: Some(proto::send::Target::ToGroup(group)), ..message("", text) }
+    proto::Send {
+        target: Some(proto::send::Target::ToGroup(group)),
+        ..message("", text)
+    }
 }
 
 pub fn op(group: u64, op: proto::group_op::Op) -> proto::GroupOp {
-    proto::GroupOp { group, idem: new_key(), op: Some(op), ..proto::GroupOp::default() }
+    proto::GroupOp {
+        group,
+        idem: new_key(),
+        op: Some(op),
+        ..proto::GroupOp::default()
+    }
 }
 
 pub fn member(user: &str, permissions: Option<u32>) -> proto::GroupMember {
-    proto::GroupMember { user: user.into(), permissions }
+    proto::GroupMember {
+        user: user.into(),
+        permissions,
+    }
 }
 
 pub fn create(name: &str, members: &[&str]) -> proto::GroupOp {
     let members = members.iter().map(|user| member(user, None)).collect();
-    op(0, proto::group_op::Op::Create(proto::GroupCreate { name: name.into(), members, ..Default::default() }))
+    op(
+        0,
+        proto::group_op::Op::Create(proto::GroupCreate {
+            name: name.into(),
+            members,
+            ..Default::default()
+        }),
+    )
 }
 
 pub fn mark(user: &str, msg_id: u64, scope: proto::MarkScope) -> proto::Mark {
     let conversation = Some(proto::mark::Conversation::User(user.into()));
-    proto::Mark { conversation, msg_id, scope: scope.into(), ..proto::Mark::default() }
+    proto::Mark {
+        conversation,
+        msg_id,
+        scope: scope.into(),
+        ..proto::Mark::default()
+    }
 }
 
 pub fn messages(frames: &[Frame]) -> Vec<proto::Message> {
