@@ -20,7 +20,7 @@ mod tree;
 mod value;
 mod verdict;
 
-pub use run::{RunOptions, fresh_seed, run};
+pub use run::{RunOptions, Testees, fresh_seed, run};
 pub use session::{FixtureError, Need, Session, Sessions, Transport};
 pub use spec::{Requirement, Requirements, SpecError};
 pub use testee::{AdminError, StartError, Starter, Testee};

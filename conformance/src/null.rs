@@ -11,6 +11,7 @@ use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::run::Testees;
 use crate::testee::Testee;
 
 mod answers;
@@ -90,8 +91,8 @@ impl NullServer {
 
     /// It as a testee, with a back door that says yes and does nothing.
     #[must_use]
-    pub fn testee(&self) -> Testee {
-        Testee::fake(self.address.to_string())
+    pub fn testees(&self) -> Testees {
+        Testees { shared: Testee::fake(self.address.to_string()), lanes: Vec::new() }
     }
 
     /// Serves until the program ends.

@@ -1,8 +1,8 @@
 //! A run: all chosen cases against one testee, in parallel where they leave each other alone, and what they came to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Semaphore, watch};
@@ -74,36 +74,37 @@ pub fn fresh_seed() -> u64 {
     nanos ^ u64::from(std::process::id()).rotate_left(40)
 }
 
+/// What is tested: one testee, and where it is to be had more of the same kind.
+pub struct Testees {
+    /// Plays everything, or all that cases may share.
+    pub shared: Testee,
+    /// Play the cases that change a testee for everybody, one at a time each. Without any, `shared` plays these too, at
+    /// the end.
+    pub lanes: Vec<Testee>,
+}
+
 /// Plays the cases and reports. `progress` is told of each case as it ends.
 ///
 /// # Errors
-/// If the testee's back door does not even make the witness.
+/// If a testee's back door does not even make the witness.
 pub async fn run(
     sessions: &Sessions,
     requirements: &Requirements,
-    testee: Testee,
+    testees: Testees,
     options: &RunOptions,
     progress: impl Fn(&CaseReport) + Send + Sync + 'static,
 ) -> Result<Report, AdminError> {
     let started = Instant::now();
-    // Ids of a run differ from those of every other, whatever the seed: the testee may keep what an earlier one left.
-    let run: Arc<str> = format!("c{:09x}-", fresh_seed() & 0xf_ffff_ffff).into();
-    let witness = Witness::new(&testee, &run).await?;
-    let mut stage = Stage {
-        testee: Arc::new(testee),
-        witness: Arc::new(witness),
-        transport: options.transport,
-        budget: options.budget.unwrap_or(PROBE_BUDGET),
-        seed: options.seed,
-        run,
-        is_alone: false,
-        trace_all: options.trace_all,
-    };
+    let mut stage = set_up(testees.shared, options).await?;
     let probe = Arc::clone(&stage.witness).probe(&stage).await;
     let round_trip = probe.as_ref().map(|probe| probe.round_trip);
     stage.budget = options
         .budget
         .unwrap_or_else(|| round_trip.map_or(MIN_BUDGET, |round_trip| (round_trip * BUDGET_ROUND_TRIPS).max(MIN_BUDGET)));
+    let mut lanes = Vec::new();
+    for testee in testees.lanes {
+        lanes.push(Stage { budget: stage.budget, ..set_up(testee, options).await? });
+    }
     let plan = Plan::new(sessions, options);
     let shared = Shared {
         stage,
@@ -119,9 +120,25 @@ pub async fn run(
         progress: Box::new(progress),
         chosen: plan.chosen.clone(),
     };
-    let mut reports = play_all(&plan, Arc::new(shared)).await;
+    let mut reports = play_all(&plan, Arc::new(shared), lanes).await;
     reports.retain(|id, _| plan.chosen.contains(id));
     Ok(Report::new(reports.into_values().collect(), requirements, options, round_trip, started.elapsed()))
+}
+
+async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminError> {
+    // Ids of a run differ from those of every other, whatever the seed: the testee may keep what an earlier one left.
+    let run: Arc<str> = format!("c{:09x}-", fresh_seed() & 0xf_ffff_ffff).into();
+    let witness = Witness::new(&testee, &run).await?;
+    Ok(Stage {
+        testee: Arc::new(testee),
+        witness: Arc::new(witness),
+        transport: options.transport,
+        budget: options.budget.unwrap_or(PROBE_BUDGET),
+        seed: options.seed,
+        run,
+        is_alone: false,
+        trace_all: options.trace_all,
+    })
 }
 
 /// What the jobs of a run have in common.
@@ -202,9 +219,16 @@ impl Plan {
     }
 }
 
-async fn play_all(plan: &Plan, shared: Arc<Shared>) -> BTreeMap<String, CaseReport> {
+async fn play_all(plan: &Plan, shared: Arc<Shared>, lanes: Vec<Stage>) -> BTreeMap<String, CaseReport> {
     let mut reports = BTreeMap::new();
     let mut jobs = JoinSet::new();
+    let alone = plan.order.iter().filter(|session| plan.alone.contains(&session.id)).cloned();
+    // Twins stand first in the queue, so a case never waits for one that nobody has begun.
+    let queue: Arc<Mutex<VecDeque<Arc<Session>>>> = Arc::new(Mutex::new(alone.collect()));
+    let mut workers = JoinSet::new();
+    for stage in lanes {
+        workers.spawn(lane(stage, Arc::clone(&queue), Arc::clone(&shared)));
+    }
     for session in plan.order.iter().filter(|session| !plan.alone.contains(&session.id)) {
         let (session, shared) = (Arc::clone(session), Arc::clone(&shared));
         jobs.spawn(async move {
@@ -218,10 +242,11 @@ async fn play_all(plan: &Plan, shared: Arc<Shared>) -> BTreeMap<String, CaseRepo
             reports.insert(report.id.clone(), report);
         }
     }
-    for session in plan.order.iter().filter(|session| plan.alone.contains(&session.id)) {
-        let report = play_case(&shared, session, &shared.stage).await;
-        shared.done(&report);
-        reports.insert(report.id.clone(), report);
+    if workers.is_empty() {
+        workers.spawn(lane(shared.stage.clone(), queue, Arc::clone(&shared)));
+    }
+    while let Some(done) = workers.join_next().await {
+        reports.extend(done.unwrap_or_default().into_iter().map(|report| (report.id.clone(), report)));
     }
     if shared.options.repeat_inconclusive {
         repeat(plan, &shared, &mut reports).await;
@@ -231,6 +256,18 @@ async fn play_all(plan: &Plan, shared: Arc<Shared>) -> BTreeMap<String, CaseRepo
         reports.entry(session.id.clone()).or_insert_with(|| CaseReport::harness(session, "the job did not end"));
     }
     reports
+}
+
+/// Plays cases that change a testee for everybody, one after the other.
+async fn lane(stage: Stage, queue: Arc<Mutex<VecDeque<Arc<Session>>>>, shared: Arc<Shared>) -> Vec<CaseReport> {
+    let mut reports = Vec::new();
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(session) = next else { return reports };
+        let report = play_case(&shared, &session, &stage).await;
+        shared.done(&report);
+        reports.push(report);
+    }
 }
 
 /// What timed out is played once more, alone; what was blocked by it, too.

@@ -25,7 +25,7 @@ fn check(kind: NullKind) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(async {
         let server = NullServer::start(kind).await.unwrap();
-        run(&sessions, &requirements, server.testee(), &options, |_| ()).await.unwrap()
+        run(&sessions, &requirements, server.testees(), &options, |_| ()).await.unwrap()
     });
     let green = [Verdict::Pass, Verdict::NonStrict, Verdict::Observed];
     let passed: Vec<&str> =

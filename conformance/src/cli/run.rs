@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use super::{EXIT_USAGE, Folders, Suite, complain, selects};
 use crate::report::{CaseReport, Report, Style, print, to_json, to_junit};
 use crate::run::{RunOptions, run as run_suite};
-use crate::session::Transport;
+use crate::session::{Session, Transport};
 use crate::testee::Starter;
 
 #[derive(Debug, clap::Args)]
@@ -85,10 +85,6 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
 }
 
 async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
-    let testee = starter(args)?.start().await.map_err(|error| {
-        complain(&format!("the testee did not start: {error}"));
-        EXIT_HARNESS
-    })?;
     let defaults = RunOptions::default();
     let options = RunOptions {
         cases: chosen(args, suite),
@@ -99,13 +95,28 @@ async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
         trace_all: args.trace == Trace::All,
         ..defaults
     };
+    let needs_lanes = |session: &Session| {
+        session.is_exclusive() && (options.cases.is_empty() || options.cases.contains(&session.id))
+    };
+    let alone = suite.sessions.iter().filter(|session| needs_lanes(session)).count();
+    // A start costs as much as a few cases.
+    let lanes = MAX_LANES.min(alone / CASES_PER_LANE);
+    let testees = starter(args)?.start_all(lanes).await.map_err(|error| {
+        complain(&format!("the testee did not start: {error}"));
+        EXIT_HARNESS
+    })?;
     let total = if options.cases.is_empty() { suite.sessions.len() } else { options.cases.len() };
-    let report = run_suite(&suite.sessions, &suite.requirements, testee, &options, progress(total)).await;
+    let report = run_suite(&suite.sessions, &suite.requirements, testees, &options, progress(total)).await;
     report.map_err(|error| {
         complain(&format!("the testee's back door: {error}"));
         EXIT_HARNESS
     })
 }
+
+/// More reference servers for the cases that need one alone than this would only fight for the cores.
+const MAX_LANES: usize = 2;
+/// What makes another server worth its start.
+const CASES_PER_LANE: usize = 8;
 
 /// An adapter or harness error.
 const EXIT_HARNESS: u8 = 3;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Testee;
 use super::file::{TesteeFile, UsersFile};
+use crate::run::Testees;
 use crate::transport::Addresses;
 
 /// A server that is not ready by then will not be.
@@ -55,6 +56,26 @@ pub enum Starter {
 }
 
 impl Starter {
+    /// Starts it with as many more of its kind as cases that need one for themselves keep busy: only the reference
+    /// server can be had twice.
+    ///
+    /// # Errors
+    /// As [`start`](Starter::start).
+    pub async fn start_all(&self, lanes: usize) -> Result<Testees, StartError> {
+        let lanes = if matches!(self, Starter::Reference { .. }) { lanes } else { 0 };
+        let mut starts = tokio::task::JoinSet::new();
+        for _ in 0..=lanes {
+            let starter = self.clone();
+            starts.spawn(async move { starter.start().await });
+        }
+        let mut started = Vec::new();
+        while let Some(testee) = starts.join_next().await {
+            started.push(testee.map_err(|error| StartError::new(error.to_string()))??);
+        }
+        let shared = started.pop().ok_or_else(|| StartError::new("no testee"))?;
+        Ok(Testees { shared, lanes: started })
+    }
+
     /// Starts it, or finds it.
     ///
     /// # Errors
