@@ -61,6 +61,11 @@ fn half_open_connections_end_by_the_clock() {
 #[test]
 fn without_room_on_the_disk_nothing_is_accepted_and_the_rest_goes_on() {
     let data = folder();
+    let mut server = Server::start(data.path(), &[]);
+    // The device has to be known: a new one would need storing.
+    server.client("alice").fence();
+    server.terminate();
+    server.wait();
     // 1 EiB is more than any disk has free.
     let server = Server::start(data.path(), &["--min-free-mib", "1099511627776"]);
     let mut alice = server.client("alice");

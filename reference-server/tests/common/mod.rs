@@ -49,10 +49,11 @@ fn command(data: &Path, flags: &[&str]) -> Command {
         command.args(["--log", "warn"]);
     }
     for listener in ["--listen", "--ws-listen", "--tls-listen", "--admin-listen"] {
-        command.args([listener, "127.0.0.1:0"]);
+        if !flags.contains(&listener) {
+            command.args([listener, "127.0.0.1:0"]);
+        }
     }
-    command
-        .args(flags)
+    command.args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
