@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use tidewire_codec::dump::Dump;
 use tidewire_codec::RawFrame;
+use tidewire_codec::dump::Dump;
 
 use crate::value::hex;
 
@@ -32,7 +32,11 @@ impl Ladder {
 
     /// The last events as text, with annotated bytes for the very last frames.
     pub(crate) fn render(&self, actors: &[String], all: bool) -> Vec<String> {
-        let from = if all { 0 } else { self.0.len().saturating_sub(SHOWN) };
+        let from = if all {
+            0
+        } else {
+            self.0.len().saturating_sub(SHOWN)
+        };
         let shown = self.0.get(from..).unwrap_or_default();
         let width = actors.iter().map(String::len).max().unwrap_or(0);
         let mut lines = Vec::new();
@@ -55,10 +59,18 @@ impl Ladder {
                 Event::SentBytes { actor, bytes } => {
                     let head = bytes.get(..64).unwrap_or(bytes);
                     let dots = if bytes.len() > 64 { ".." } else { "" };
-                    lines.push(format!("{:width$} --> {} bytes {}{dots}", name(actor), bytes.len(), hex(head)));
+                    lines.push(format!(
+                        "{:width$} --> {} bytes {}{dots}",
+                        name(actor),
+                        bytes.len(),
+                        hex(head)
+                    ));
                 }
                 Event::Note { actor, text } => {
-                    lines.push(format!("{:width$}  *  {text}", actor.as_ref().map_or("", name)));
+                    lines.push(format!(
+                        "{:width$}  *  {text}",
+                        actor.as_ref().map_or("", name)
+                    ));
                 }
             }
         }
@@ -84,7 +96,11 @@ fn dump(frame: &RawFrame, with_bytes: bool, lines: &mut Vec<String>) {
     }
     let text = Dump::frame(frame).to_string();
     let all: Vec<&str> = text.lines().collect();
-    lines.extend(all.iter().take(DUMP_LINES).map(|line| format!("      {line}")));
+    lines.extend(
+        all.iter()
+            .take(DUMP_LINES)
+            .map(|line| format!("      {line}")),
+    );
     if all.len() > DUMP_LINES {
         lines.push(format!("      ... {} more lines", all.len() - DUMP_LINES));
     }

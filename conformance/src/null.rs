@@ -92,7 +92,10 @@ impl NullServer {
     /// It as a testee, with a back door that says yes and does nothing.
     #[must_use]
     pub fn testees(&self) -> Testees {
-        Testees { shared: Testee::fake(self.address.to_string()), lanes: Vec::new() }
+        Testees {
+            shared: Testee::fake(self.address.to_string()),
+            lanes: Vec::new(),
+        }
     }
 
     /// Serves until the program ends.

@@ -89,8 +89,18 @@ pub(crate) struct Miss {
 }
 
 impl Miss {
-    pub(crate) fn new(class: FailureClass, expected: impl Into<String>, got: impl Into<String>) -> Miss {
-        Miss { class, at: String::new(), expected: expected.into(), got: got.into(), actor: None }
+    pub(crate) fn new(
+        class: FailureClass,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Miss {
+        Miss {
+            class,
+            at: String::new(),
+            expected: expected.into(),
+            got: got.into(),
+            actor: None,
+        }
     }
 
     pub(crate) fn harness(error: impl ToString) -> Miss {
@@ -120,7 +130,12 @@ pub(crate) struct Player<'a> {
 
 impl<'a> Player<'a> {
     /// Plays the case once.
-    pub(crate) async fn play(stage: &'a Stage, session: &'a Session, variant: Variant, number: usize) -> Played {
+    pub(crate) async fn play(
+        stage: &'a Stage,
+        session: &'a Session,
+        variant: Variant,
+        number: usize,
+    ) -> Played {
         let mut world = World::new(stage, session, number);
         if let Variant::Value(value) = &variant {
             world.set("sweep", value.clone());
@@ -139,9 +154,22 @@ impl<'a> Player<'a> {
         };
         let failure = player.run().await;
         player.lift_faults().await;
-        let names: Vec<String> = session.actors.iter().map(|actor| actor.name.clone()).collect();
-        let trace = if stage.trace_all { player.ladder.render(&names, true) } else { Vec::new() };
-        Played { failure, proved: player.proved, swept_len: player.swept_len, trace }
+        let names: Vec<String> = session
+            .actors
+            .iter()
+            .map(|actor| actor.name.clone())
+            .collect();
+        let trace = if stage.trace_all {
+            player.ladder.render(&names, true)
+        } else {
+            Vec::new()
+        };
+        Played {
+            failure,
+            proved: player.proved,
+            swept_len: player.swept_len,
+            trace,
+        }
     }
 
     async fn run(&mut self) -> Option<Failure> {
@@ -162,7 +190,11 @@ impl<'a> Player<'a> {
                 }
             }
         }
-        let ended = self.end().await.map_err(|miss| self.failure(miss, None)).err();
+        let ended = self
+            .end()
+            .await
+            .map_err(|miss| self.failure(miss, None))
+            .err();
         self.give_back(loan.is_some()).await;
         ended
     }
@@ -179,13 +211,20 @@ impl<'a> Player<'a> {
     }
 
     fn failure(&self, miss: Miss, step: Option<&Step>) -> Failure {
-        let names: Vec<String> = self.session.actors.iter().map(|actor| actor.name.clone()).collect();
+        let names: Vec<String> = self
+            .session
+            .actors
+            .iter()
+            .map(|actor| actor.name.clone())
+            .collect();
         let actor = miss.actor.or_else(|| step.and_then(|step| step.actor));
         Failure {
             class: miss.class,
             line: step.map_or(0, |step| step.line),
             actor: actor.and_then(|actor| names.get(actor).cloned()),
-            proves: step.map(|step| step.proofs().cloned().collect()).unwrap_or_default(),
+            proves: step
+                .map(|step| step.proofs().cloned().collect())
+                .unwrap_or_default(),
             at: miss.at,
             expected: miss.expected,
             got: miss.got,
@@ -195,7 +234,10 @@ impl<'a> Player<'a> {
     }
 
     fn note(&mut self, actor: Option<usize>, text: impl Into<String>) {
-        self.ladder.push(Event::Note { actor, text: text.into() });
+        self.ladder.push(Event::Note {
+            actor,
+            text: text.into(),
+        });
     }
 
     /// Faults hold for everybody, so they end with the case, whatever it came to.

@@ -71,9 +71,18 @@ impl CaseReport {
         }
     }
 
-    pub(crate) fn unplayed(session: &Session, verdict: Verdict, reason: impl Into<String>) -> CaseReport {
+    pub(crate) fn unplayed(
+        session: &Session,
+        verdict: Verdict,
+        reason: impl Into<String>,
+    ) -> CaseReport {
         let reason = Some(reason.into());
-        CaseReport { verdict, reason, variants: 0, ..CaseReport::new(session, Duration::ZERO) }
+        CaseReport {
+            verdict,
+            reason,
+            variants: 0,
+            ..CaseReport::new(session, Duration::ZERO)
+        }
     }
 
     pub(crate) fn harness(session: &Session, reason: &str) -> CaseReport {
@@ -120,24 +129,40 @@ impl Report {
         let claims: BTreeSet<&String> = cases.iter().flat_map(|case| case.claims.iter()).collect();
         let proved: BTreeSet<&String> = cases.iter().flat_map(|case| case.proved.iter()).collect();
         let mut coverage = Coverage::default();
-        for requirement in requirements.iter().filter(|requirement| requirement.is_observable_of_server()) {
+        for requirement in requirements
+            .iter()
+            .filter(|requirement| requirement.is_observable_of_server())
+        {
             coverage.observable += 1;
             coverage.claimed += usize::from(claims.contains(&requirement.id));
             coverage.executed += usize::from(proved.contains(&requirement.id));
         }
-        Report { cases, seed: options.seed, round_trip, duration, coverage, requirements: requirements.clone() }
+        Report {
+            cases,
+            seed: options.seed,
+            round_trip,
+            duration,
+            coverage,
+            requirements: requirements.clone(),
+        }
     }
 
     /// How many cases came to this.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.cases.iter().filter(|case| case.verdict == verdict).count()
+        self.cases
+            .iter()
+            .filter(|case| case.verdict == verdict)
+            .count()
     }
 
     /// How many cases were played.
     #[must_use]
     pub fn executed(&self) -> usize {
-        self.cases.iter().filter(|case| case.verdict.is_executed()).count()
+        self.cases
+            .iter()
+            .filter(|case| case.verdict.is_executed())
+            .count()
     }
 
     /// 0 conforms; 1 a failure; 2 nothing was executed; 3 an adapter or harness error; 5 only inconclusive or blocked.

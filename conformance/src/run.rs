@@ -69,7 +69,9 @@ impl Default for RunOptions {
 /// A seed that no other run had.
 #[must_use]
 pub fn fresh_seed() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let nanos = u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
     nanos ^ u64::from(std::process::id()).rotate_left(40)
 }
@@ -98,12 +100,17 @@ pub async fn run(
     let mut stage = set_up(testees.shared, options).await?;
     let probe = Arc::clone(&stage.witness).probe(&stage).await;
     let round_trip = probe.as_ref().map(|probe| probe.round_trip);
-    stage.budget = options
-        .budget
-        .unwrap_or_else(|| round_trip.map_or(MIN_BUDGET, |round_trip| (round_trip * BUDGET_ROUND_TRIPS).max(MIN_BUDGET)));
+    stage.budget = options.budget.unwrap_or_else(|| {
+        round_trip.map_or(MIN_BUDGET, |round_trip| {
+            (round_trip * BUDGET_ROUND_TRIPS).max(MIN_BUDGET)
+        })
+    });
     let mut lanes = Vec::new();
     for testee in testees.lanes {
-        lanes.push(Stage { budget: stage.budget, ..set_up(testee, options).await? });
+        lanes.push(Stage {
+            budget: stage.budget,
+            ..set_up(testee, options).await?
+        });
     }
     let plan = Plan::new(sessions, options);
     let shared = Shared {
@@ -112,17 +119,32 @@ pub async fn run(
         options: options.clone(),
         permits: Semaphore::new(options.jobs.max(1)),
         numbers: AtomicUsize::new(1),
-        verdicts: plan.order.iter().map(|session| (session.id.clone(), watch::Sender::new(None))).collect(),
+        verdicts: plan
+            .order
+            .iter()
+            .map(|session| (session.id.clone(), watch::Sender::new(None)))
+            .collect(),
         severities: requirements
             .iter()
-            .map(|requirement| (requirement.id.clone(), case::Severity::of(&requirement.sentence)))
+            .map(|requirement| {
+                (
+                    requirement.id.clone(),
+                    case::Severity::of(&requirement.sentence),
+                )
+            })
             .collect(),
         progress: Box::new(progress),
         chosen: plan.chosen.clone(),
     };
     let mut reports = play_all(&plan, Arc::new(shared), lanes).await;
     reports.retain(|id, _| plan.chosen.contains(id));
-    Ok(Report::new(reports.into_values().collect(), requirements, options, round_trip, started.elapsed()))
+    Ok(Report::new(
+        reports.into_values().collect(),
+        requirements,
+        options,
+        round_trip,
+        started.elapsed(),
+    ))
 }
 
 async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminError> {
@@ -189,8 +211,13 @@ struct Plan {
 
 impl Plan {
     fn new(sessions: &Sessions, options: &RunOptions) -> Plan {
-        let is_chosen = |session: &&Session| options.cases.is_empty() || options.cases.contains(&session.id);
-        let mut plan = Plan { chosen: BTreeSet::new(), order: Vec::new(), alone: BTreeSet::new() };
+        let is_chosen =
+            |session: &&Session| options.cases.is_empty() || options.cases.contains(&session.id);
+        let mut plan = Plan {
+            chosen: BTreeSet::new(),
+            order: Vec::new(),
+            alone: BTreeSet::new(),
+        };
         let mut placed = BTreeSet::new();
         for session in sessions.iter().filter(is_chosen) {
             plan.chosen.insert(session.id.clone());
@@ -219,17 +246,29 @@ impl Plan {
     }
 }
 
-async fn play_all(plan: &Plan, shared: Arc<Shared>, lanes: Vec<Stage>) -> BTreeMap<String, CaseReport> {
+async fn play_all(
+    plan: &Plan,
+    shared: Arc<Shared>,
+    lanes: Vec<Stage>,
+) -> BTreeMap<String, CaseReport> {
     let mut reports = BTreeMap::new();
     let mut jobs = JoinSet::new();
-    let alone = plan.order.iter().filter(|session| plan.alone.contains(&session.id)).cloned();
+    let alone = plan
+        .order
+        .iter()
+        .filter(|session| plan.alone.contains(&session.id))
+        .cloned();
     // Twins stand first in the queue, so a case never waits for one that nobody has begun.
     let queue: Arc<Mutex<VecDeque<Arc<Session>>>> = Arc::new(Mutex::new(alone.collect()));
     let mut workers = JoinSet::new();
     for stage in lanes {
         workers.spawn(lane(stage, Arc::clone(&queue), Arc::clone(&shared)));
     }
-    for session in plan.order.iter().filter(|session| !plan.alone.contains(&session.id)) {
+    for session in plan
+        .order
+        .iter()
+        .filter(|session| !plan.alone.contains(&session.id))
+    {
         let (session, shared) = (Arc::clone(session), Arc::clone(&shared));
         jobs.spawn(async move {
             let report = play_case(&shared, &session, &shared.stage).await;
@@ -246,23 +285,36 @@ async fn play_all(plan: &Plan, shared: Arc<Shared>, lanes: Vec<Stage>) -> BTreeM
         workers.spawn(lane(shared.stage.clone(), queue, Arc::clone(&shared)));
     }
     while let Some(done) = workers.join_next().await {
-        reports.extend(done.unwrap_or_default().into_iter().map(|report| (report.id.clone(), report)));
+        reports.extend(
+            done.unwrap_or_default()
+                .into_iter()
+                .map(|report| (report.id.clone(), report)),
+        );
     }
     if shared.options.repeat_inconclusive {
         repeat(plan, &shared, &mut reports).await;
     }
     for session in &plan.order {
         // A job that panicked left no report; a case must never vanish.
-        reports.entry(session.id.clone()).or_insert_with(|| CaseReport::harness(session, "the job did not end"));
+        reports
+            .entry(session.id.clone())
+            .or_insert_with(|| CaseReport::harness(session, "the job did not end"));
     }
     reports
 }
 
 /// Plays cases that change a testee for everybody, one after the other.
-async fn lane(stage: Stage, queue: Arc<Mutex<VecDeque<Arc<Session>>>>, shared: Arc<Shared>) -> Vec<CaseReport> {
+async fn lane(
+    stage: Stage,
+    queue: Arc<Mutex<VecDeque<Arc<Session>>>>,
+    shared: Arc<Shared>,
+) -> Vec<CaseReport> {
     let mut reports = Vec::new();
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
         let Some(session) = next else { return reports };
         let report = play_case(&shared, &session, &stage).await;
         shared.done(&report);
@@ -272,11 +324,18 @@ async fn lane(stage: Stage, queue: Arc<Mutex<VecDeque<Arc<Session>>>>, shared: A
 
 /// What timed out is played once more, alone; what was blocked by it, too.
 async fn repeat(plan: &Plan, shared: &Arc<Shared>, reports: &mut BTreeMap<String, CaseReport>) {
-    let alone = Stage { is_alone: true, ..shared.stage.clone() };
+    let alone = Stage {
+        is_alone: true,
+        ..shared.stage.clone()
+    };
     let mut changed = BTreeSet::new();
     for session in &plan.order {
         let verdict = reports.get(&session.id).map(|report| report.verdict);
-        let is_freed = verdict == Some(Verdict::Blocked) && session.twin.as_ref().is_some_and(|twin| changed.contains(twin));
+        let is_freed = verdict == Some(Verdict::Blocked)
+            && session
+                .twin
+                .as_ref()
+                .is_some_and(|twin| changed.contains(twin));
         if verdict != Some(Verdict::Inconclusive) && !is_freed {
             continue;
         }

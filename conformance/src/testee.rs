@@ -17,8 +17,8 @@ mod process;
 
 use admin::Admin;
 pub(crate) use file::UsersFile;
-use pool::Pool;
 pub(crate) use pool::Loan;
+use pool::Pool;
 use process::Process;
 pub use process::{StartError, Starter};
 
@@ -47,13 +47,18 @@ pub struct AdminError(pub(crate) String);
 
 impl Testee {
     /// A testee by its users file, already running.
-    pub(crate) fn from_users_file(users: UsersFile, server: Option<&str>) -> Result<Testee, StartError> {
+    pub(crate) fn from_users_file(
+        users: UsersFile,
+        server: Option<&str>,
+    ) -> Result<Testee, StartError> {
         let mut addresses = users.server.unwrap_or_default();
         if let Some(server) = server {
             addresses.tcp = Some(server.to_owned());
         }
         if addresses.tcp.is_none() && addresses.ws.is_none() && addresses.tls.is_none() {
-            return Err(StartError::new("no address: give --server, or [server] in the users file"));
+            return Err(StartError::new(
+                "no address: give --server, or [server] in the users file",
+            ));
         }
         let trust = match (&addresses.tls, &addresses.ca) {
             (Some(_), Some(ca)) => Some(TlsTrust::read(ca).map_err(StartError::new)?),
@@ -70,14 +75,32 @@ impl Testee {
         if matches!(admin, Admin::None) {
             capabilities.clear();
         }
-        Ok(Testee { addresses: Mutex::new(addresses), trust, admin, capabilities, pool, process: None })
+        Ok(Testee {
+            addresses: Mutex::new(addresses),
+            trust,
+            admin,
+            capabilities,
+            pool,
+            process: None,
+        })
     }
 
     /// A testee within this process, which claims every capability and does nothing for it.
     pub(crate) fn fake(tcp: String) -> Testee {
-        let capabilities = ["provision", "clock", "restart", "fault:store-full", "fault:max-inbox", "fault:max-group-members"];
+        let capabilities = [
+            "provision",
+            "clock",
+            "restart",
+            "fault:store-full",
+            "fault:max-inbox",
+            "fault:max-group-members",
+        ];
         Testee {
-            addresses: Mutex::new(Addresses { ws: Some(tcp.clone()), tcp: Some(tcp), ..Addresses::default() }),
+            addresses: Mutex::new(Addresses {
+                ws: Some(tcp.clone()),
+                tcp: Some(tcp),
+                ..Addresses::default()
+            }),
             trust: None,
             admin: Admin::Fake,
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),
@@ -94,11 +117,17 @@ impl Testee {
     /// Why the case cannot run here, if it cannot.
     ///
     /// `probe` is what a first login showed. Where none succeeded nothing is known, and the cases show it themselves.
-    pub(crate) fn lacks(&self, session: &Session, transport: Transport, probe: Option<&Probe>) -> Option<String> {
+    pub(crate) fn lacks(
+        &self,
+        session: &Session,
+        transport: Transport,
+        probe: Option<&Probe>,
+    ) -> Option<String> {
         for need in &session.needs {
             let there = match need {
                 Need::Feature(name) => probe.is_none_or(|probe| {
-                    tidewire_codec::Feature::from_name(name).is_some_and(|feature| probe.features.contains(&feature.0))
+                    tidewire_codec::Feature::from_name(name)
+                        .is_some_and(|feature| probe.features.contains(&feature.0))
                 }),
                 Need::MaxFrame(bytes) => probe.is_none_or(|probe| probe.max_frame >= *bytes),
                 Need::Transport(needed) => self.has(*needed),
@@ -108,25 +137,38 @@ impl Testee {
                 return Some(format!("the testee has no {need}"));
             }
         }
-        let mut used = session.actors.iter().map(|actor| actor.transport.unwrap_or(transport));
+        let mut used = session
+            .actors
+            .iter()
+            .map(|actor| actor.transport.unwrap_or(transport));
         if let Some(missing) = used.find(|used| !self.has(*used)) {
             return Some(format!("the testee has no address for {missing}"));
         }
-        let users: BTreeSet<&str> = session.actors.iter().map(|actor| actor.user.as_str()).collect();
+        let users: BTreeSet<&str> = session
+            .actors
+            .iter()
+            .map(|actor| actor.user.as_str())
+            .collect();
         match &self.pool {
-            Some(pool) if pool.size() < users.len() => {
-                Some(format!("it needs {} users, and there are {}", users.len(), pool.size()))
-            }
+            Some(pool) if pool.size() < users.len() => Some(format!(
+                "it needs {} users, and there are {}",
+                users.len(),
+                pool.size()
+            )),
             _ => None,
         }
     }
 
     fn has(&self, transport: Transport) -> bool {
-        self.addresses().of(transport).is_some() && (transport != Transport::Tls || self.trust.is_some())
+        self.addresses().of(transport).is_some()
+            && (transport != Transport::Tls || self.trust.is_some())
     }
 
     fn addresses(&self) -> Addresses {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Opens a connection.
@@ -136,21 +178,45 @@ impl Testee {
         opening: &Opening,
         budget: Duration,
     ) -> Result<Connection, OpenError> {
-        Connection::open(&self.addresses(), transport, opening, self.trust.as_ref(), budget).await
+        Connection::open(
+            &self.addresses(),
+            transport,
+            opening,
+            self.trust.as_ref(),
+            budget,
+        )
+        .await
     }
 
     /// Makes users, and gives a token for each.
-    pub(crate) async fn provision(&self, users: &[String]) -> Result<HashMap<String, String>, AdminError> {
+    pub(crate) async fn provision(
+        &self,
+        users: &[String],
+    ) -> Result<HashMap<String, String>, AdminError> {
         self.admin.provision(users).await
     }
 
     /// Stops the testee and starts it again on the same data.
-    pub(crate) async fn restart(&self, graceful: bool, down_ms: Option<u64>) -> Result<(), AdminError> {
+    pub(crate) async fn restart(
+        &self,
+        graceful: bool,
+        down_ms: Option<u64>,
+    ) -> Result<(), AdminError> {
         match &self.process {
             // A process that is killed says no goodbye, and its clock stands still while it is down.
             Some(process) if process.kills() && !graceful && down_ms.is_none() => {
-                let addresses = process.kill_and_start(&self.addresses()).await.map_err(|error| AdminError(error.to_string()))?;
-                *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+                let fail = |error: StartError| AdminError(error.to_string());
+                let written = process
+                    .kill_and_start(&self.addresses())
+                    .await
+                    .map_err(fail)?;
+                self.admin.renew(written.admin).map_err(fail)?;
+                if let Some(addresses) = written.server {
+                    *self
+                        .addresses
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = addresses;
+                }
                 Ok(())
             }
             _ => self.admin.restart(graceful, down_ms).await,

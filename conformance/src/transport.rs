@@ -79,7 +79,9 @@ pub(crate) enum OpenError {
 impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            OpenError::Refused(status) => write!(f, "the upgrade was refused with HTTP status {status}"),
+            OpenError::Refused(status) => {
+                write!(f, "the upgrade was refused with HTTP status {status}")
+            }
             OpenError::BadUpgrade(error) => write!(f, "the upgrade to WebSocket failed: {error}"),
             OpenError::Unreachable(error) => write!(f, "no connection: {error}"),
         }
@@ -112,26 +114,43 @@ impl Connection {
         trust: Option<&TlsTrust>,
         budget: Duration,
     ) -> Result<Connection, OpenError> {
-        let lacking = || OpenError::Unreachable(format!("the testee has no address for {transport}"));
+        let lacking =
+            || OpenError::Unreachable(format!("the testee has no address for {transport}"));
         let address = addresses.of(transport).ok_or_else(lacking)?;
         let opened = timeout(budget, async {
-            let socket = connect(address).await.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+            let socket = connect(address)
+                .await
+                .map_err(|error| OpenError::Unreachable(error.to_string()))?;
             Ok(match transport {
                 Transport::Tcp => Wire::Bytes(Box::new(socket)),
                 Transport::Tls => {
-                    let trust = trust.ok_or_else(|| OpenError::Unreachable("no certificate to trust".to_owned()))?;
-                    let name = addresses.server_name.as_deref().unwrap_or_else(|| host(address));
+                    let trust = trust.ok_or_else(|| {
+                        OpenError::Unreachable("no certificate to trust".to_owned())
+                    })?;
+                    let name = addresses
+                        .server_name
+                        .as_deref()
+                        .unwrap_or_else(|| host(address));
                     Wire::Bytes(Box::new(tls::connect(socket, name, trust).await?))
                 }
                 Transport::Ws => Wire::Ws(Box::new(ws::connect(socket, address, opening).await?)),
             })
         });
-        let wire = opened.await.map_err(|_| OpenError::Unreachable("no answer in time".to_owned()))??;
+        let wire = opened
+            .await
+            .map_err(|_| OpenError::Unreachable("no answer in time".to_owned()))??;
         let has_preface = matches!(wire, Wire::Bytes(_));
-        let mut connection =
-            Connection { wire, decoder: Decoder::new(has_preface), received: BytesMut::new(), closed: false };
+        let mut connection = Connection {
+            wire,
+            decoder: Decoder::new(has_preface),
+            received: BytesMut::new(),
+            closed: false,
+        };
         if has_preface {
-            let preface = opening.preface.clone().unwrap_or_else(|| Bytes::from_static(&PREFACE));
+            let preface = opening
+                .preface
+                .clone()
+                .unwrap_or_else(|| Bytes::from_static(&PREFACE));
             // A peer that closed already is seen by the step that reads.
             let _ = connection.send(&preface, budget).await;
         }
@@ -152,7 +171,8 @@ impl Connection {
                 Wire::Ws(ws) => ws.send(bytes, false).await,
             }
         });
-        sent.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        sent.await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Sends a WebSocket text message.
@@ -180,7 +200,9 @@ impl Connection {
             if self.closed {
                 return match self.received.len() {
                     0 => Incoming::Closed,
-                    left => Incoming::Broken(format!("closed in the middle of a frame, {left} bytes into it")),
+                    left => Incoming::Broken(format!(
+                        "closed in the middle of a frame, {left} bytes into it"
+                    )),
                 };
             }
             let read = timeout_at(deadline, async {

@@ -65,7 +65,10 @@ impl Verdict {
     /// True if the steps were played.
     #[must_use]
     pub const fn is_executed(self) -> bool {
-        !matches!(self, Verdict::NotClaimed | Verdict::NotRun | Verdict::Blocked)
+        !matches!(
+            self,
+            Verdict::NotClaimed | Verdict::NotRun | Verdict::Blocked
+        )
     }
 }
 

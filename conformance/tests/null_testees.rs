@@ -25,13 +25,24 @@ fn check(kind: NullKind) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(async {
         let server = NullServer::start(kind).await.unwrap();
-        run(&sessions, &requirements, server.testees(), &options, |_| ()).await.unwrap()
+        run(&sessions, &requirements, server.testees(), &options, |_| ())
+            .await
+            .unwrap()
     });
     let green = [Verdict::Pass, Verdict::NonStrict, Verdict::Observed];
-    let passed: Vec<&str> =
-        report.cases.iter().filter(|case| green.contains(&case.verdict)).map(|case| case.id.as_str()).collect();
+    let passed: Vec<&str> = report
+        .cases
+        .iter()
+        .filter(|case| green.contains(&case.verdict))
+        .map(|case| case.id.as_str())
+        .collect();
     assert_eq!(passed, Vec::<&str>::new(), "{kind:?} passes these");
-    assert!(report.executed() * 10 > sessions.len() * 9, "{} of {} played", report.executed(), sessions.len());
+    assert!(
+        report.executed() * 10 > sessions.len() * 9,
+        "{} of {} played",
+        report.executed(),
+        sessions.len()
+    );
     assert_ne!(report.exit_code(), 0);
 }
 

@@ -1,7 +1,11 @@
 //! The other half of the proof: the reference server passes every case.
 
 #![cfg(feature = "reference-server")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -19,16 +23,24 @@ fn the_reference_server_conforms() {
         arguments: vec![OsString::from("reference-server")],
         kill: false,
     };
-    let options = RunOptions { seed: 7, ..RunOptions::default() };
+    let options = RunOptions {
+        seed: 7,
+        ..RunOptions::default()
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(async {
         let testees = starter.start_all(2).await.unwrap();
-        run(&sessions, &requirements, testees, &options, |_| ()).await.unwrap()
+        run(&sessions, &requirements, testees, &options, |_| ())
+            .await
+            .unwrap()
     });
     let mut text = Vec::new();
     print(&mut text, &report, Style::default()).unwrap();
     assert_eq!(report.exit_code(), 0, "{}", String::from_utf8_lossy(&text));
-    assert_eq!(report.count(Verdict::Pass) + report.count(Verdict::NotRun), sessions.len());
+    assert_eq!(
+        report.count(Verdict::Pass) + report.count(Verdict::NotRun),
+        sessions.len()
+    );
     assert_eq!(report.coverage.executed, report.coverage.claimed);
 
     let json = to_json(&report).unwrap();
@@ -49,13 +61,21 @@ fn the_reference_server_survives_a_kill() {
         arguments: vec![OsString::from("reference-server")],
         kill: true,
     };
-    let cases = sessions.iter().filter(|case| case.id.starts_with("send/") && case.is_exclusive());
+    let cases = sessions
+        .iter()
+        .filter(|case| case.id.starts_with("send/") && case.is_exclusive());
     let cases = cases.map(|case| case.id.clone()).collect();
-    let options = RunOptions { seed: 7, cases, ..RunOptions::default() };
+    let options = RunOptions {
+        seed: 7,
+        cases,
+        ..RunOptions::default()
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(async {
         let testees = starter.start_all(0).await.unwrap();
-        run(&sessions, &requirements, testees, &options, |_| ()).await.unwrap()
+        run(&sessions, &requirements, testees, &options, |_| ())
+            .await
+            .unwrap()
     });
     let mut text = Vec::new();
     print(&mut text, &report, Style::default()).unwrap();

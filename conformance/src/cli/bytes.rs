@@ -29,13 +29,24 @@ pub(super) struct EncodeArgs {
 }
 
 pub(super) fn decode(args: &DecodeArgs) -> u8 {
-    let text = if args.hex == "-" { read_stdin() } else { Ok(args.hex.clone()) };
+    let text = if args.hex == "-" {
+        read_stdin()
+    } else {
+        Ok(args.hex.clone())
+    };
     let text = match text {
         Ok(text) => text,
         Err(error) => return complain(&error),
     };
-    let digits: String = text.trim().trim_start_matches("hex:").chars().filter(|sign| *sign != ':').collect();
-    let Some(bytes) = unhex(&digits) else { return complain("not an even number of hex digits") };
+    let digits: String = text
+        .trim()
+        .trim_start_matches("hex:")
+        .chars()
+        .filter(|sign| *sign != ':')
+        .collect();
+    let Some(bytes) = unhex(&digits) else {
+        return complain("not an even number of hex digits");
+    };
     say(&Dump::stream(&bytes).to_string())
 }
 
@@ -77,24 +88,30 @@ enum OneOrMany {
 }
 
 fn encode_text(text: &str) -> Result<BytesMut, String> {
-    let frames = match serde_json::from_str(text).map_err(|error| format!("not a frame in JSON: {error}"))? {
+    let frames = match serde_json::from_str(text)
+        .map_err(|error| format!("not a frame in JSON: {error}"))?
+    {
         OneOrMany::Many(frames) => frames,
         OneOrMany::One(frame) => vec![*frame],
     };
     let mut bytes = BytesMut::new();
     for frame in frames {
-        to_frame(frame)?.encode_into(&mut bytes).map_err(|error| error.to_string())?;
+        to_frame(frame)?
+            .encode_into(&mut bytes)
+            .map_err(|error| error.to_string())?;
     }
     Ok(bytes)
 }
 
 fn to_frame(text: FrameText) -> Result<RawFrame, String> {
-    let frame_type =
-        names::frame_type(&text.frame_type).ok_or_else(|| format!("unknown frame {}", text.frame_type))?;
+    let frame_type = names::frame_type(&text.frame_type)
+        .ok_or_else(|| format!("unknown frame {}", text.frame_type))?;
     let info = frame_type.info();
     let flags = match text.flags {
         Some(flags) => flags.iter().try_fold(0, |bits, name| {
-            names::flag(name).map(|bit| bits | bit).ok_or_else(|| format!("unknown flag {name}"))
+            names::flag(name)
+                .map(|bit| bits | bit)
+                .ok_or_else(|| format!("unknown flag {name}"))
         })?,
         None if info.is_some_and(|info| info.kind == Kind::Reply) => Flags::REPLY.0,
         None if info.is_some_and(|info| info.logged) => Flags::LOGGED.0,
@@ -104,17 +121,27 @@ fn to_frame(text: FrameText) -> Result<RawFrame, String> {
         Some(digits) => unhex(&digits).ok_or("body_hex is not an even number of hex digits")?,
         None if text.body.is_null() => Vec::new(),
         None => {
-            let message = names::message_of(frame_type).ok_or("the fields of this type are not known: use body_hex")?;
-            let body = DynamicMessage::deserialize(message, text.body).map_err(|error| format!("body: {error}"))?;
+            let message = names::message_of(frame_type)
+                .ok_or("the fields of this type are not known: use body_hex")?;
+            let body = DynamicMessage::deserialize(message, text.body)
+                .map_err(|error| format!("body: {error}"))?;
             body.encode_to_vec()
         }
     };
-    Ok(RawFrame { flags: Flags(flags), frame_type, reference: text.reference, body: body.into() })
+    Ok(RawFrame {
+        flags: Flags(flags),
+        frame_type,
+        reference: text.reference,
+        body: body.into(),
+    })
 }
 
 fn read_stdin() -> Result<String, String> {
     let mut text = String::new();
-    io::stdin().read_to_string(&mut text).map(|_| text).map_err(|error| error.to_string())
+    io::stdin()
+        .read_to_string(&mut text)
+        .map(|_| text)
+        .map_err(|error| error.to_string())
 }
 
 fn say(text: &str) -> u8 {
@@ -134,13 +161,23 @@ mod tests {
     fn json_becomes_bytes() {
         let bytes = encode_text(r#"{"type": "ACK", "body": {"pos": "7"}}"#).unwrap();
         assert_eq!(hex(&bytes), "00000200020400000000".to_owned() + "0807");
-        let bytes = encode_text(r#"[{"type": "PONG", "ref": 3}, {"type": "0x3a7a", "body_hex": "00"}]"#).unwrap();
-        assert_eq!(hex(&bytes), "00000002000500000003".to_owned() + "0000010" + "03a7a00000000" + "00");
+        let bytes =
+            encode_text(r#"[{"type": "PONG", "ref": 3}, {"type": "0x3a7a", "body_hex": "00"}]"#)
+                .unwrap();
+        assert_eq!(
+            hex(&bytes),
+            "00000002000500000003".to_owned() + "0000010" + "03a7a00000000" + "00"
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "{}", r#"{"type": "NO"}"#, r#"{"type": "ACK", "body": {"no": 1}}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"type": "NO"}"#,
+            r#"{"type": "ACK", "body": {"no": 1}}"#,
+        ] {
             assert!(encode_text(text).is_err(), "{text}");
         }
     }

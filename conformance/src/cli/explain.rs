@@ -23,25 +23,50 @@ pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
     } else if suite.requirements.get(&args.what).is_some() {
         requirement(&mut out, &suite, &args.what)
     } else {
-        return complain(&format!("{} is neither a case nor a requirement", args.what));
+        return complain(&format!(
+            "{} is neither a case nor a requirement",
+            args.what
+        ));
     };
-    written.map_or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { EXIT_USAGE }, |()| 0)
+    written.map_or_else(
+        |error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                0
+            } else {
+                EXIT_USAGE
+            }
+        },
+        |()| 0,
+    )
 }
 
 fn requirement(out: &mut dyn Write, suite: &Suite, id: &str) -> io::Result<()> {
     sentence(out, suite, id)?;
     let mut count = 0;
     for session in suite.sessions.iter() {
-        for step in session.steps.iter().filter(|step| step.proofs().any(|proof| proof == id)) {
+        for step in session
+            .steps
+            .iter()
+            .filter(|step| step.proofs().any(|proof| proof == id))
+        {
             count += 1;
-            writeln!(out, "  {}  ({}:{})  {}", session.id, tidy(&session.path).display(), step.line, session.title)?;
+            writeln!(
+                out,
+                "  {}  ({}:{})  {}",
+                session.id,
+                tidy(&session.path).display(),
+                step.line,
+                session.title
+            )?;
         }
     }
     writeln!(out, "proved by {count} steps")
 }
 
 fn sentence(out: &mut dyn Write, suite: &Suite, id: &str) -> io::Result<()> {
-    let Some(requirement) = suite.requirements.get(id) else { return writeln!(out, "[{id}] unknown") };
+    let Some(requirement) = suite.requirements.get(id) else {
+        return writeln!(out, "[{id}] unknown");
+    };
     writeln!(
         out,
         "[{id}] ({}; {}) {}\n  spec/{}#{}, line {}",
@@ -71,13 +96,29 @@ fn case(out: &mut dyn Write, suite: &Suite, session: &Session) -> io::Result<()>
     // The lines of the file say best what a step asks for; the ladder puts them in order.
     let text = std::fs::read_to_string(&session.path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    let width = session.actors.iter().map(|actor| actor.name.len()).max().unwrap_or(0);
+    let width = session
+        .actors
+        .iter()
+        .map(|actor| actor.name.len())
+        .max()
+        .unwrap_or(0);
     for step in &session.steps {
-        let name = step.actor.and_then(|actor| session.actors.get(actor)).map_or("", |actor| &actor.name);
+        let name = step
+            .actor
+            .and_then(|actor| session.actors.get(actor))
+            .map_or("", |actor| &actor.name);
         for (number, line) in written(&lines, step).iter().enumerate() {
             let lead = if number == 0 { name } else { "" };
             let arrow = if number == 0 { arrow(line) } else { "   " };
-            writeln!(out, "{:5}  {lead:width$} {arrow} {line}", if number == 0 { step.line.to_string() } else { String::new() })?;
+            writeln!(
+                out,
+                "{:5}  {lead:width$} {arrow} {line}",
+                if number == 0 {
+                    step.line.to_string()
+                } else {
+                    String::new()
+                }
+            )?;
         }
         for id in step.proofs() {
             writeln!(out, "       {:width$}     proves {id}", "")?;
@@ -93,10 +134,15 @@ fn case(out: &mut dyn Write, suite: &Suite, session: &Session) -> io::Result<()>
 /// The lines of a step without what the ladder shows otherwise.
 fn written<'a>(lines: &[&'a str], step: &Step) -> Vec<&'a str> {
     let after = lines.get(step.line..).unwrap_or_default();
-    let own = after.iter().take_while(|line| !line.starts_with("[[") && !line.starts_with("[sweep"));
+    let own = after
+        .iter()
+        .take_while(|line| !line.starts_with("[[") && !line.starts_with("[sweep"));
     let told = |line: &&&str| {
         let line = line.trim();
-        !(line.is_empty() || line.starts_with("actor ") || line.starts_with("proves ") || line.starts_with('#'))
+        !(line.is_empty()
+            || line.starts_with("actor ")
+            || line.starts_with("proves ")
+            || line.starts_with('#'))
     };
     own.filter(told).copied().collect()
 }

@@ -69,11 +69,17 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
         Err(code) => return code,
     };
     for filter in &args.filter {
-        if !suite.sessions.iter().any(|session| selects(std::slice::from_ref(filter), session)) {
+        if !suite
+            .sessions
+            .iter()
+            .any(|session| selects(std::slice::from_ref(filter), session))
+        {
             return complain(&format!("no case fits the filter {filter}"));
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let report = match runtime {
         Ok(runtime) => runtime.block_on(play(args, &suite)),
         Err(error) => return complain(&error.to_string()),
@@ -98,15 +104,30 @@ async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
     let needs_lanes = |session: &Session| {
         session.is_exclusive() && (options.cases.is_empty() || options.cases.contains(&session.id))
     };
-    let alone = suite.sessions.iter().filter(|session| needs_lanes(session)).count();
+    let alone = suite
+        .sessions
+        .iter()
+        .filter(|session| needs_lanes(session))
+        .count();
     // A start costs as much as a few cases.
     let lanes = MAX_LANES.min(alone / CASES_PER_LANE);
     let testees = starter(args)?.start_all(lanes).await.map_err(|error| {
         complain(&format!("the testee did not start: {error}"));
         EXIT_HARNESS
     })?;
-    let total = if options.cases.is_empty() { suite.sessions.len() } else { options.cases.len() };
-    let report = run_suite(&suite.sessions, &suite.requirements, testees, &options, progress(total)).await;
+    let total = if options.cases.is_empty() {
+        suite.sessions.len()
+    } else {
+        options.cases.len()
+    };
+    let report = run_suite(
+        &suite.sessions,
+        &suite.requirements,
+        testees,
+        &options,
+        progress(total),
+    )
+    .await;
     report.map_err(|error| {
         complain(&format!("the testee's back door: {error}"));
         EXIT_HARNESS
@@ -127,9 +148,17 @@ fn chosen(args: &RunArgs, suite: &Suite) -> BTreeSet<String> {
     }
     // An exact id means that case alone, also where it begins the id of others.
     let is_exact = |filter: &String| suite.sessions.get(filter).is_some();
-    let (exact, loose): (Vec<String>, Vec<String>) = args.filter.iter().cloned().partition(is_exact);
-    let fits = |id: &str, session| exact.iter().any(|filter| filter == id) || (!loose.is_empty() && selects(&loose, session));
-    suite.sessions.iter().filter(|session| fits(&session.id, session)).map(|session| session.id.clone()).collect()
+    let (exact, loose): (Vec<String>, Vec<String>) =
+        args.filter.iter().cloned().partition(is_exact);
+    let fits = |id: &str, session| {
+        exact.iter().any(|filter| filter == id) || (!loose.is_empty() && selects(&loose, session))
+    };
+    suite
+        .sessions
+        .iter()
+        .filter(|session| fits(&session.id, session))
+        .map(|session| session.id.clone())
+        .collect()
 }
 
 fn starter(args: &RunArgs) -> Result<Starter, u8> {
@@ -137,13 +166,22 @@ fn starter(args: &RunArgs) -> Result<Starter, u8> {
         return Ok(Starter::File(file.clone()));
     }
     if let Some(users) = &args.users {
-        return Ok(Starter::Running { server: args.server.clone(), users: users.clone() });
+        return Ok(Starter::Running {
+            server: args.server.clone(),
+            users: users.clone(),
+        });
     }
     if !cfg!(feature = "reference-server") {
-        return Err(complain("built without the reference server: give --users or --testee"));
+        return Err(complain(
+            "built without the reference server: give --users or --testee",
+        ));
     }
     let program = std::env::current_exe().map_err(|error| complain(&error.to_string()))?;
-    Ok(Starter::Reference { program, arguments: vec![OsString::from("reference-server")], kill: args.kill })
+    Ok(Starter::Reference {
+        program,
+        arguments: vec![OsString::from("reference-server")],
+        kill: args.kill,
+    })
 }
 
 /// A counter on a terminal; nothing where nobody looks.
@@ -161,17 +199,28 @@ fn progress(total: usize) -> impl Fn(&CaseReport) + Send + Sync + 'static {
 
 fn finish(args: &RunArgs, report: &Report) -> u8 {
     let mut out = anstream::AutoStream::auto(io::stdout());
-    let printed = print(&mut out, report, Style { trace_all: args.trace == Trace::All });
+    let printed = print(
+        &mut out,
+        report,
+        Style {
+            trace_all: args.trace == Trace::All,
+        },
+    );
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         return complain(&error.to_string());
     }
     let json = args.json.as_deref().map(|path| {
-        let text = to_json(report).map(|value| format!("{value:#}\n")).map_err(|error| error.to_string());
+        let text = to_json(report)
+            .map(|value| format!("{value:#}\n"))
+            .map_err(|error| error.to_string());
         save(path, text)
     });
-    let junit = args.junit.as_deref().map(|path| save(path, to_junit(report).map_err(|error| error.to_string())));
+    let junit = args
+        .junit
+        .as_deref()
+        .map(|path| save(path, to_junit(report).map_err(|error| error.to_string())));
     if [json, junit].into_iter().flatten().any(|saved| !saved) {
         return EXIT_HARNESS;
     }

@@ -20,7 +20,10 @@ fn login_ok_of(user: String) -> proto::LoginOk {
         features: Feature::ALL.iter().map(|feature| feature.0).collect(),
         user,
         server_time_ms: 1_700_000_000_000,
-        limits: Some(proto::Limits { max_frame: Some(65_536), max_inflight: Some(256) }),
+        limits: Some(proto::Limits {
+            max_frame: Some(65_536),
+            max_inflight: Some(256),
+        }),
         keepalive_ms: 60_000,
         resume: proto::ResumeResult::Fresh.into(),
         epoch: 1,
@@ -58,7 +61,14 @@ pub(super) fn answer(request: &RawFrame) -> Bytes {
 /// GOAWAY PROTOCOL_VIOLATION.
 pub(super) fn goaway() -> Bytes {
     let code = Code::PROTOCOL_VIOLATION.0.into();
-    event(proto::Goaway { code, text: "no".to_owned(), ..proto::Goaway::default() }.into())
+    event(
+        proto::Goaway {
+            code,
+            text: "no".to_owned(),
+            ..proto::Goaway::default()
+        }
+        .into(),
+    )
 }
 
 /// What a correct server sent to a client that logged in, sent a message to itself from another device and pinged.
@@ -76,14 +86,29 @@ pub(super) fn recording() -> Vec<u8> {
         reply(login_ok_of("alice".to_owned()).into(), 1),
         synced(),
         reply(ack.into(), 2),
-        reply(proto::Pong { data: Bytes::from_static(&[0, 0, 0, 3]) }.into(), 3),
-        reply(proto::Pong { data: Bytes::from_static(&[0, 0, 0, 4]) }.into(), 4),
+        reply(
+            proto::Pong {
+                data: Bytes::from_static(&[0, 0, 0, 3]),
+            }
+            .into(),
+            3,
+        ),
+        reply(
+            proto::Pong {
+                data: Bytes::from_static(&[0, 0, 0, 4]),
+            }
+            .into(),
+            4,
+        ),
     ];
     parts.concat()
 }
 
 fn reply(frame: Frame, reference: u32) -> Bytes {
-    frame.to_raw(Flags::REPLY, reference).to_bytes().unwrap_or_default()
+    frame
+        .to_raw(Flags::REPLY, reference)
+        .to_bytes()
+        .unwrap_or_default()
 }
 
 fn event(frame: Frame) -> Bytes {

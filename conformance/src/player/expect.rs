@@ -32,7 +32,11 @@ impl Player<'_> {
     ) -> Result<Came, Miss> {
         loop {
             let Some(Some(link)) = self.links.get_mut(actor) else {
-                return Err(Miss::new(FailureClass::Harness, "a frame", "this actor has no connection"));
+                return Err(Miss::new(
+                    FailureClass::Harness,
+                    "a frame",
+                    "this actor has no connection",
+                ));
             };
             let frame = match link.connection.receive(deadline).await {
                 Incoming::Nothing => return Ok(Came::Nothing),
@@ -44,11 +48,18 @@ impl Player<'_> {
                 Incoming::Broken(what) => {
                     self.note(Some(actor), what.clone());
                     self.drop_link(actor);
-                    return Err(Miss::new(FailureClass::BrokenFraming, "whole frames within the limit", what));
+                    return Err(Miss::new(
+                        FailureClass::BrokenFraming,
+                        "whole frames within the limit",
+                        what,
+                    ));
                 }
                 Incoming::Frame(frame) => frame,
             };
-            self.ladder.push(Event::Received { actor, frame: frame.clone() });
+            self.ladder.push(Event::Received {
+                actor,
+                frame: frame.clone(),
+            });
             well_formed(&frame)?;
             if wanted.contains(&frame.frame_type) || !self.tolerate(actor, &frame).await {
                 return Ok(Came::Frame(frame));
@@ -62,14 +73,24 @@ impl Player<'_> {
             return true;
         }
         if frame.frame_type == FrameType::PING && frame.reference != 0 {
-            let pong = RawFrame { flags: Flags::REPLY, frame_type: FrameType::PONG, ..frame.clone() };
+            let pong = RawFrame {
+                flags: Flags::REPLY,
+                frame_type: FrameType::PONG,
+                ..frame.clone()
+            };
             return self.send_frame(actor, &pong).await.is_ok();
         }
-        frame.frame_type.info().is_none() && frame.reference == 0 && !frame.flags.contains(Flags::CRITICAL)
+        frame.frame_type.info().is_none()
+            && frame.reference == 0
+            && !frame.flags.contains(Flags::CRITICAL)
     }
 
     /// Waits for one frame that fits one of the expectations, and returns which. `open` says which may still be used.
-    pub(super) async fn one_of(&mut self, actor: usize, expects: &[&Expect]) -> Result<usize, Miss> {
+    pub(super) async fn one_of(
+        &mut self,
+        actor: usize,
+        expects: &[&Expect],
+    ) -> Result<usize, Miss> {
         let mut types = Vec::with_capacity(expects.len());
         for expect in expects {
             types.push(self.frame_type(&expect.frame)?);
@@ -79,7 +100,11 @@ impl Player<'_> {
         let frame = match self.next(actor, &types, deadline).await? {
             Came::Frame(frame) => frame,
             Came::Closed => {
-                return Err(Miss::new(FailureClass::ClosedInsteadOfAnswering, wanted, "the server closed the connection"));
+                return Err(Miss::new(
+                    FailureClass::ClosedInsteadOfAnswering,
+                    wanted,
+                    "the server closed the connection",
+                ));
             }
             Came::Nothing => return Err(self.nothing_came(actor, &wanted).await),
         };
@@ -88,13 +113,18 @@ impl Player<'_> {
             match self.fits(actor, expect, *frame_type, &frame) {
                 Ok(()) => return Ok(index),
                 // The miss of an expectation of the same type says more than that of another.
-                Err(miss) if nearest.is_none() || miss.class != FailureClass::WrongFrame => nearest = Some(miss),
+                Err(miss) if nearest.is_none() || miss.class != FailureClass::WrongFrame => {
+                    nearest = Some(miss)
+                }
                 Err(_) => {}
             }
         }
         let miss = nearest.unwrap_or_else(|| Miss::harness("an empty list of frames"));
         if expects.len() > 1 && miss.class == FailureClass::WrongFrame {
-            return Err(Miss { expected: wanted, ..miss });
+            return Err(Miss {
+                expected: wanted,
+                ..miss
+            });
         }
         Err(miss)
     }
@@ -118,9 +148,16 @@ impl Player<'_> {
         let body = body_of(frame)?;
         if let Some(code) = &expect.code {
             let code = self.code(code)?;
-            let found = body.as_ref().and_then(|body| body.get_field_by_name("code")?.as_u32()).unwrap_or_default();
+            let found = body
+                .as_ref()
+                .and_then(|body| body.get_field_by_name("code")?.as_u32())
+                .unwrap_or_default();
             if found != u32::from(code.0) {
-                return Err(Miss::new(FailureClass::WrongCode, format!("{frame_type} {code}"), describe(frame)));
+                return Err(Miss::new(
+                    FailureClass::WrongCode,
+                    format!("{frame_type} {code}"),
+                    describe(frame),
+                ));
             }
         }
         let mut binds = Binds::new(&self.world);
@@ -133,7 +170,9 @@ impl Player<'_> {
         }
         let bound = binds.into_new();
         self.world.set_all(bound);
-        if let (Some(name), Some(reference), Some(Some(link))) = (&expect.to, reference, self.links.get_mut(actor)) {
+        if let (Some(name), Some(reference), Some(Some(link))) =
+            (&expect.to, reference, self.links.get_mut(actor))
+        {
             link.answered(name, reference);
         }
         if frame_type == FrameType::LOGIN_OK
@@ -156,22 +195,33 @@ impl Player<'_> {
             at: format!("{at} of {frame_type}"),
             ..Miss::new(FailureClass::WrongHeader, expected, got)
         };
-        let is_reply = frame_type.info().is_some_and(|info| info.kind == Kind::Reply);
+        let is_reply = frame_type
+            .info()
+            .is_some_and(|info| info.kind == Kind::Reply);
         if let Some(flags) = &expect.flags {
             let flags = flags.eval_int(&self.world).map_err(Miss::harness)?;
-            let expected = Flags(u8::try_from(flags).map_err(Miss::harness)?).difference(Flags::GREASE);
+            let expected =
+                Flags(u8::try_from(flags).map_err(Miss::harness)?).difference(Flags::GREASE);
             let found = frame.flags.difference(Flags::GREASE);
             if found != expected {
                 return Err(wrong("flags", expected.to_string(), found.to_string()));
             }
         } else if frame.flags.contains(Flags::REPLY) != is_reply {
-            let expected = if is_reply { "REPLY is set" } else { "REPLY is clear" };
+            let expected = if is_reply {
+                "REPLY is set"
+            } else {
+                "REPLY is clear"
+            };
             return Err(wrong("flags", expected.to_owned(), frame.flags.to_string()));
         }
         if let Some(reference) = &expect.reference {
             let expected = reference.eval_int(&self.world).map_err(Miss::harness)?;
             if i128::from(frame.reference) != expected {
-                return Err(wrong("ref", expected.to_string(), frame.reference.to_string()));
+                return Err(wrong(
+                    "ref",
+                    expected.to_string(),
+                    frame.reference.to_string(),
+                ));
             }
         } else if is_reply {
             let link = self.links.get(actor).and_then(Option::as_ref);
@@ -183,8 +233,16 @@ impl Player<'_> {
             // A frame that was sent as raw bytes has a `ref` that only its author knows.
             let unknown = expect.to.is_none() && open.is_empty();
             if !unknown && !open.contains(&frame.reference) {
-                let expected = open.iter().map(u32::to_string).collect::<Vec<_>>().join(" or ");
-                let expected = if open.is_empty() { "no second answer".to_owned() } else { expected };
+                let expected = open
+                    .iter()
+                    .map(u32::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" or ");
+                let expected = if open.is_empty() {
+                    "no second answer".to_owned()
+                } else {
+                    expected
+                };
                 return Err(wrong("ref", expected, frame.reference.to_string()));
             }
         } else if frame.reference != 0 && frame_type != FrameType::PING {
@@ -209,7 +267,12 @@ impl Player<'_> {
         }
     }
 
-    fn later<T>(&self, expr: &Expr, named: fn(&str) -> Option<T>, number: fn(u16) -> T) -> Result<T, Miss> {
+    fn later<T>(
+        &self,
+        expr: &Expr,
+        named: fn(&str) -> Option<T>,
+        number: fn(u16) -> T,
+    ) -> Result<T, Miss> {
         let scope: &dyn Scope = &self.world;
         let value = expr.eval(scope).map_err(Miss::harness)?;
         let found = match &value {
@@ -222,8 +285,16 @@ impl Player<'_> {
 
     /// Nothing came in time: whether it might still come decides between a failure and no verdict at all.
     pub(super) async fn nothing_came(&mut self, actor: usize, expected: &str) -> Miss {
-        let miss = Miss::new(FailureClass::NothingCame, expected, "nothing, within the budget");
-        let can_fence = self.links.get(actor).and_then(Option::as_ref).is_some_and(|link| link.logged_in && link.reading);
+        let miss = Miss::new(
+            FailureClass::NothingCame,
+            expected,
+            "nothing, within the budget",
+        );
+        let can_fence = self
+            .links
+            .get(actor)
+            .and_then(Option::as_ref)
+            .is_some_and(|link| link.logged_in && link.reading);
         if !self.stage.is_alone || !can_fence {
             return miss;
         }
@@ -242,39 +313,66 @@ impl Player<'_> {
 /// What holds for every frame that a server sends, whatever the case is about.
 fn well_formed(frame: &RawFrame) -> Result<(), Miss> {
     let wrong = |expected: &str, got: String| {
-        Err(Miss { at: format!("the header of {}", frame.frame_type), ..Miss::new(FailureClass::WrongHeader, expected, got) })
+        Err(Miss {
+            at: format!("the header of {}", frame.frame_type),
+            ..Miss::new(FailureClass::WrongHeader, expected, got)
+        })
     };
     if frame.flags.0 & Flags::RESERVED.0 != 0 {
         return wrong("flag bits 3 to 6 are clear", frame.flags.to_string());
     }
     match frame.frame_type.info().map(|info| info.kind) {
-        Some(Kind::Event) if frame.reference != 0 || frame.flags.contains(Flags::REPLY) => {
-            wrong("an event has ref 0 and REPLY clear", format!("ref {} flags {}", frame.reference, frame.flags))
-        }
-        Some(Kind::Reply) if frame.reference == 0 || !frame.flags.contains(Flags::REPLY) => {
-            wrong("a reply has a ref and REPLY set", format!("ref {} flags {}", frame.reference, frame.flags))
-        }
-        Some(_) => Frame::decode(frame.frame_type, &frame.body).map(drop).map_err(|error| {
-            let at = format!("the body of {}", frame.frame_type);
-            Miss { at, ..Miss::new(FailureClass::WrongField, "a body that decodes", error.to_string()) }
-        }),
+        Some(Kind::Event) if frame.reference != 0 || frame.flags.contains(Flags::REPLY) => wrong(
+            "an event has ref 0 and REPLY clear",
+            format!("ref {} flags {}", frame.reference, frame.flags),
+        ),
+        Some(Kind::Reply) if frame.reference == 0 || !frame.flags.contains(Flags::REPLY) => wrong(
+            "a reply has a ref and REPLY set",
+            format!("ref {} flags {}", frame.reference, frame.flags),
+        ),
+        Some(_) => Frame::decode(frame.frame_type, &frame.body)
+            .map(drop)
+            .map_err(|error| {
+                let at = format!("the body of {}", frame.frame_type);
+                Miss {
+                    at,
+                    ..Miss::new(
+                        FailureClass::WrongField,
+                        "a body that decodes",
+                        error.to_string(),
+                    )
+                }
+            }),
         None => Ok(()),
     }
 }
 
 /// The body by field names; `None` for types without known fields.
 pub(super) fn body_of(frame: &RawFrame) -> Result<Option<DynamicMessage>, Miss> {
-    let Some(message) = names::message_of(frame.frame_type) else { return Ok(None) };
+    let Some(message) = names::message_of(frame.frame_type) else {
+        return Ok(None);
+    };
     let body: Bytes = frame.body.clone();
-    DynamicMessage::decode(message, body).map(Some).map_err(Miss::harness)
+    DynamicMessage::decode(message, body)
+        .map(Some)
+        .map_err(Miss::harness)
 }
 
 /// A frame with its body, in a line.
 pub(super) fn describe(frame: &RawFrame) -> String {
-    let Ok(Some(body)) = body_of(frame) else { return frame.frame_type.to_string() };
-    let code = body.get_field_by_name("code").as_deref().and_then(Value::as_u32);
-    let code = code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code != 0);
-    let code = code.map(|code| format!(" {}", Code(code))).unwrap_or_default();
+    let Ok(Some(body)) = body_of(frame) else {
+        return frame.frame_type.to_string();
+    };
+    let code = body
+        .get_field_by_name("code")
+        .as_deref()
+        .and_then(Value::as_u32);
+    let code = code
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|code| *code != 0);
+    let code = code
+        .map(|code| format!(" {}", Code(code)))
+        .unwrap_or_default();
     format!("{}{code} {}", frame.frame_type, show_message(&body))
 }
 
@@ -283,7 +381,12 @@ fn describe_all(expects: &[&Expect], types: &[FrameType]) -> String {
         Some(Known::Now(code)) => format!("{frame_type} {code}"),
         _ => frame_type.to_string(),
     };
-    expects.iter().zip(types).map(one).collect::<Vec<_>>().join(" or ")
+    expects
+        .iter()
+        .zip(types)
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(" or ")
 }
 
 /// The longest body before LOGIN_OK.

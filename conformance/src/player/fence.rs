@@ -20,18 +20,37 @@ impl Player<'_> {
         let deadline = Instant::now() + self.stage.budget;
         let expected = "nothing but the PONG of a fence";
         match self.next(actor, &[], deadline).await? {
-            Came::Frame(frame) if frame.frame_type == FrameType::PONG && frame.reference == ping.reference => {
+            Came::Frame(frame)
+                if frame.frame_type == FrameType::PONG && frame.reference == ping.reference =>
+            {
                 if frame.body == ping.body {
                     return Ok(());
                 }
-                let miss = Miss::new(FailureClass::WrongField, "the data of the PING", describe(&frame));
-                Err(Miss { at: "data of PONG".to_owned(), ..miss })
+                let miss = Miss::new(
+                    FailureClass::WrongField,
+                    "the data of the PING",
+                    describe(&frame),
+                );
+                Err(Miss {
+                    at: "data of PONG".to_owned(),
+                    ..miss
+                })
             }
-            Came::Frame(frame) => Err(Miss::new(FailureClass::ExtraFrame, expected, describe(&frame))),
-            Came::Closed => {
-                Err(Miss::new(FailureClass::ClosedInsteadOfAnswering, expected, "the server closed the connection"))
-            }
-            Came::Nothing => Err(Miss::new(FailureClass::NothingCame, expected, "nothing, within the budget")),
+            Came::Frame(frame) => Err(Miss::new(
+                FailureClass::ExtraFrame,
+                expected,
+                describe(&frame),
+            )),
+            Came::Closed => Err(Miss::new(
+                FailureClass::ClosedInsteadOfAnswering,
+                expected,
+                "the server closed the connection",
+            )),
+            Came::Nothing => Err(Miss::new(
+                FailureClass::NothingCame,
+                expected,
+                "nothing, within the budget",
+            )),
         }
     }
 
@@ -44,12 +63,16 @@ impl Player<'_> {
                 let open = self.links.get(actor).and_then(Option::as_ref);
                 match open.map(|link| (link.logged_in, link.reading)) {
                     Some((true, true)) => {
-                        pings.push((actor, self.send_ping(actor).await.map_err(|miss| miss.of(actor))?));
+                        pings.push((
+                            actor,
+                            self.send_ping(actor).await.map_err(|miss| miss.of(actor))?,
+                        ));
                     }
                     // Before a login a PING would be a violation; what is there already is seen all the same.
                     Some((false, true)) => match self.next(actor, &[], Instant::now()).await {
                         Ok(Came::Frame(frame)) => {
-                            let miss = Miss::new(FailureClass::ExtraFrame, "nothing", describe(&frame));
+                            let miss =
+                                Miss::new(FailureClass::ExtraFrame, "nothing", describe(&frame));
                             return Err(miss.of(actor));
                         }
                         Ok(_) => {}
@@ -59,7 +82,9 @@ impl Player<'_> {
                 }
             }
             for (actor, ping) in pings {
-                self.pong(actor, &ping).await.map_err(|miss| miss.of(actor))?;
+                self.pong(actor, &ping)
+                    .await
+                    .map_err(|miss| miss.of(actor))?;
             }
         }
         Ok(())
@@ -67,7 +92,9 @@ impl Player<'_> {
 
     /// What follows a frame with a flipped bit: everything that comes until the server has closed is allowed by name.
     pub(super) async fn after_bit(&mut self, actor: usize) -> Result<(), Miss> {
-        let Some(Sweep::Bits { allow, .. }) = &self.session.sweep else { return Ok(()) };
+        let Some(Sweep::Bits { allow, .. }) = &self.session.sweep else {
+            return Ok(());
+        };
         let budget = self.stage.budget;
         self.link(actor)?.connection.finish(budget).await;
         let deadline = Instant::now() + budget;
@@ -84,7 +111,11 @@ impl Player<'_> {
                         Outcome::Nothing => false,
                     });
                     if !allowed {
-                        break Err(Miss::new(FailureClass::WrongFrame, "one of the allowed outcomes", describe(&frame)));
+                        break Err(Miss::new(
+                            FailureClass::WrongFrame,
+                            "one of the allowed outcomes",
+                            describe(&frame),
+                        ));
                     }
                 }
                 Came::Closed if frames == 0 && !allow.contains(&Outcome::Nothing) => {
@@ -96,7 +127,11 @@ impl Player<'_> {
                 }
                 Came::Closed => break Ok(()),
                 Came::Nothing => {
-                    break Err(Miss::new(FailureClass::NothingCame, "the server closes after us", "nothing"));
+                    break Err(Miss::new(
+                        FailureClass::NothingCame,
+                        "the server closes after us",
+                        "nothing",
+                    ));
                 }
             }
         };

@@ -44,7 +44,10 @@ impl Link {
             self.last_ref = Some(reference);
         }
         if let Some(name) = name {
-            self.named.entry(name.to_owned()).or_default().push(reference);
+            self.named
+                .entry(name.to_owned())
+                .or_default()
+                .push(reference);
         }
     }
 

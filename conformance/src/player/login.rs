@@ -16,9 +16,15 @@ const EVENT_LIMIT: u64 = 1_000_000;
 
 impl Player<'_> {
     /// A `login` step.
-    pub(super) async fn login_step(&mut self, index: usize, actor: usize, login: &Login) -> Result<(), Miss> {
+    pub(super) async fn login_step(
+        &mut self,
+        index: usize,
+        actor: usize,
+        login: &Login,
+    ) -> Result<(), Miss> {
         if self.links.get(actor).is_none_or(Option::is_none) {
-            self.connect(actor, &crate::transport::Opening::default()).await?;
+            self.connect(actor, &crate::transport::Opening::default())
+                .await?;
         }
         let body = self.login_body(actor, login)?;
         let max_frame = announced(&body);
@@ -28,16 +34,29 @@ impl Player<'_> {
         link.asked(login.name.as_deref(), reference);
         link.max_frame = max_frame.unwrap_or(tidewire_codec::limits::MAX_FRAME_DEFAULT);
         let body = body.encode_to_vec().into();
-        let frame = RawFrame { flags: Flags::NONE, frame_type: FrameType::LOGIN, reference, body };
-        self.ladder.push(Event::Sent { actor, frame: frame.clone() });
+        let frame = RawFrame {
+            flags: Flags::NONE,
+            frame_type: FrameType::LOGIN,
+            reference,
+            body,
+        };
+        self.ladder.push(Event::Sent {
+            actor,
+            frame: frame.clone(),
+        });
         let bytes = frame.to_bytes().map_err(Miss::harness)?;
         self.send_swept(index, actor, &bytes).await?;
         if login.raw || self.silenced == Some(actor) {
             return Ok(());
         }
-        let ok = Expect { body: login.ok.clone(), ..plain(FrameType::LOGIN_OK) };
+        let ok = Expect {
+            body: login.ok.clone(),
+            ..plain(FrameType::LOGIN_OK)
+        };
         self.one_of(actor, &[&ok]).await?;
-        if !login.ok.as_ref().is_some_and(|ok| ok.mentions("user")) && !login.body.names().any(|name| name == "token") {
+        if !login.ok.as_ref().is_some_and(|ok| ok.mentions("user"))
+            && !login.body.names().any(|name| name == "token")
+        {
             self.is_own_user(actor)?;
         }
         if login.synced {
@@ -48,8 +67,15 @@ impl Player<'_> {
 
     fn login_body(&self, actor: usize, login: &Login) -> Result<DynamicMessage, Miss> {
         let mut body = login.body.build(&self.world).map_err(Miss::harness)?;
-        let features = Feature::ALL.iter().map(|feature| Value::U32(feature.0)).collect();
-        let (user, name) = self.session.actors.get(actor).map_or(("", ""), |actor| (&actor.user, &actor.name));
+        let features = Feature::ALL
+            .iter()
+            .map(|feature| Value::U32(feature.0))
+            .collect();
+        let (user, name) = self
+            .session
+            .actors
+            .get(actor)
+            .map_or(("", ""), |actor| (&actor.user, &actor.name));
         let mut defaults = vec![
             ("version_min", Value::U32(1)),
             ("version_max", Value::U32(1)),
@@ -57,7 +83,10 @@ impl Player<'_> {
             ("event_limit", Value::U64(EVENT_LIMIT)),
             ("agent", Value::String("conformance".to_owned())),
         ];
-        for (field, variable) in [("token", format!("t.{user}")), ("device_id", format!("d.{name}"))] {
+        for (field, variable) in [
+            ("token", format!("t.{user}")),
+            ("device_id", format!("d.{name}")),
+        ] {
             if let Some(Val::Bytes(bytes)) = self.world.lookup(&variable) {
                 defaults.push((field, Value::Bytes(bytes)));
             }
@@ -68,7 +97,8 @@ impl Player<'_> {
         for (field, value) in defaults {
             let is_given = login.body.names().any(|given| given == field);
             if !is_given && !login.absent.iter().any(|absent| absent == field) {
-                body.try_set_field_by_name(field, value).map_err(Miss::harness)?;
+                body.try_set_field_by_name(field, value)
+                    .map_err(Miss::harness)?;
             }
         }
         Ok(body)
@@ -78,10 +108,22 @@ impl Player<'_> {
     pub(super) fn logged_in(&mut self, actor: usize, body: &DynamicMessage) {
         if let Some(Some(link)) = self.links.get_mut(actor) {
             link.logged_in = true;
-            link.connection.set_max_frame(link.max_frame.max(BEFORE_LOGIN));
+            link.connection
+                .set_max_frame(link.max_frame.max(BEFORE_LOGIN));
         }
-        let Some(name) = self.session.actors.get(actor).map(|actor| actor.name.clone()) else { return };
-        let number = |field: &str| body.get_field_by_name(field).as_deref().and_then(from_field);
+        let Some(name) = self
+            .session
+            .actors
+            .get(actor)
+            .map(|actor| actor.name.clone())
+        else {
+            return;
+        };
+        let number = |field: &str| {
+            body.get_field_by_name(field)
+                .as_deref()
+                .and_then(from_field)
+        };
         let max_frame = announced(body).unwrap_or(tidewire_codec::limits::MAX_FRAME_DEFAULT);
         let found = [
             ("epoch", number("epoch")),
@@ -100,14 +142,19 @@ impl Player<'_> {
 
     /// A server that logs somebody else in is wrong in every case.
     fn is_own_user(&self, actor: usize) -> Result<(), Miss> {
-        let Some(actor) = self.session.actors.get(actor) else { return Ok(()) };
+        let Some(actor) = self.session.actors.get(actor) else {
+            return Ok(());
+        };
         let expected = Val::Text(self.world.user(&actor.user));
         match self.world.lookup(&format!("{}.user", actor.name)) {
             Some(found) if found == expected => Ok(()),
             found => {
                 let got = found.map_or_else(|| "absent".to_owned(), |found| found.to_string());
                 let miss = Miss::new(FailureClass::WrongField, expected.to_string(), got);
-                Err(Miss { at: "user of LOGIN_OK".to_owned(), ..miss })
+                Err(Miss {
+                    at: "user of LOGIN_OK".to_owned(),
+                    ..miss
+                })
             }
         }
     }
@@ -133,5 +180,9 @@ pub(super) fn announced(body: &DynamicMessage) -> Option<u32> {
     let limits = body.get_field_by_name("limits")?;
     let limits = limits.as_message()?;
     let field = limits.descriptor().get_field_by_name("max_frame")?;
-    if limits.has_field(&field) { limits.get_field(&field).as_u32() } else { None }
+    if limits.has_field(&field) {
+        limits.get_field(&field).as_u32()
+    } else {
+        None
+    }
 }

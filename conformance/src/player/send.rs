@@ -12,7 +12,12 @@ use crate::verdict::FailureClass;
 
 impl Player<'_> {
     /// A `send` step: one frame, or many in one write.
-    pub(super) async fn send_step(&mut self, index: usize, actor: usize, send: &Send) -> Result<(), Miss> {
+    pub(super) async fn send_step(
+        &mut self,
+        index: usize,
+        actor: usize,
+        send: &Send,
+    ) -> Result<(), Miss> {
         let frame_type = self.frame_type(&send.frame)?;
         let times = send.times.eval_int(&self.world).map_err(Miss::harness)?;
         let times = usize::try_from(times).map_err(Miss::harness)?;
@@ -22,9 +27,14 @@ impl Player<'_> {
             Some(expr) => Some(expr.eval_int(&self.world).map_err(Miss::harness)?),
             None => None,
         };
-        let reference = reference.map(u32::try_from).transpose().map_err(Miss::harness)?;
+        let reference = reference
+            .map(u32::try_from)
+            .transpose()
+            .map_err(Miss::harness)?;
         // What is unknown is sent as a request, because that gets an answer.
-        let asks = frame_type.info().is_none_or(|info| info.kind == Kind::Request);
+        let asks = frame_type
+            .info()
+            .is_none_or(|info| info.kind == Kind::Request);
         self.link(actor)?.rename(send.name.as_deref());
         let mut bytes = BytesMut::new();
         for number in 0..times {
@@ -36,7 +46,12 @@ impl Player<'_> {
                 None => 0,
             };
             link.asked(send.name.as_deref(), reference);
-            let frame = RawFrame { flags, frame_type, reference, body: body.into() };
+            let frame = RawFrame {
+                flags,
+                frame_type,
+                reference,
+                body: body.into(),
+            };
             frame.encode_into(&mut bytes).map_err(Miss::harness)?;
             if number < 3 {
                 self.ladder.push(Event::Sent { actor, frame });
@@ -62,9 +77,16 @@ impl Player<'_> {
     }
 
     /// Sends the bytes of a step, as the sweep has them sent if it is about this step.
-    pub(super) async fn send_swept(&mut self, index: usize, actor: usize, bytes: &[u8]) -> Result<(), Miss> {
+    pub(super) async fn send_swept(
+        &mut self,
+        index: usize,
+        actor: usize,
+        bytes: &[u8],
+    ) -> Result<(), Miss> {
         let target = match &self.session.sweep {
-            Some(Sweep::Split { step } | Sweep::Truncate { step } | Sweep::Bits { step, .. }) => Some(*step),
+            Some(Sweep::Split { step } | Sweep::Truncate { step } | Sweep::Bits { step, .. }) => {
+                Some(*step)
+            }
             _ => None,
         };
         if target != Some(index) {
@@ -82,7 +104,10 @@ impl Player<'_> {
             Variant::Truncate(at) => {
                 let (first, _) = bytes.split_at(at.min(bytes.len()));
                 let sent = self.send_bytes(actor, first).await;
-                self.note(Some(actor), format!("cut after {at} of {} bytes", bytes.len()));
+                self.note(
+                    Some(actor),
+                    format!("cut after {at} of {} bytes", bytes.len()),
+                );
                 self.drop_link(actor);
                 self.silenced = Some(actor);
                 sent
@@ -109,10 +134,17 @@ impl Player<'_> {
         text: bool,
     ) -> Result<(), Miss> {
         let bytes = bytes_of(bytes.eval(&self.world).map_err(Miss::harness)?)?;
-        self.ladder.push(Event::SentBytes { actor, bytes: bytes.clone() });
+        self.ladder.push(Event::SentBytes {
+            actor,
+            bytes: bytes.clone(),
+        });
         if text {
             let link = self.link(actor)?;
-            return link.connection.send_text(&bytes).await.map_err(Miss::harness);
+            return link
+                .connection
+                .send_text(&bytes)
+                .await
+                .map_err(Miss::harness);
         }
         match split {
             None => self.send_bytes(actor, &bytes).await,
@@ -128,7 +160,10 @@ impl Player<'_> {
 
     /// Sends one frame and writes it down.
     pub(super) async fn send_frame(&mut self, actor: usize, frame: &RawFrame) -> Result<(), Miss> {
-        self.ladder.push(Event::Sent { actor, frame: frame.clone() });
+        self.ladder.push(Event::Sent {
+            actor,
+            frame: frame.clone(),
+        });
         let bytes = frame.to_bytes().map_err(Miss::harness)?;
         self.send_bytes(actor, &bytes).await
     }
@@ -139,7 +174,12 @@ impl Player<'_> {
         let data = reference.to_be_bytes();
         // Field 1 with wire type 2, and the number of bytes.
         let body = [&[0x0a, 4], &data[..]].concat();
-        let frame = RawFrame { flags: Flags::NONE, frame_type: FrameType::PING, reference, body: body.into() };
+        let frame = RawFrame {
+            flags: Flags::NONE,
+            frame_type: FrameType::PING,
+            reference,
+            body: body.into(),
+        };
         self.send_frame(actor, &frame).await?;
         Ok(frame)
     }
@@ -149,9 +189,11 @@ impl Player<'_> {
         let link = self.link(actor)?;
         match link.connection.send(bytes, budget).await {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                Err(Miss::new(FailureClass::NothingCame, "the server reads", "it takes no bytes within the budget"))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Miss::new(
+                FailureClass::NothingCame,
+                "the server reads",
+                "it takes no bytes within the budget",
+            )),
             // The peer closed. Why is in what it sent before, which the next step reads.
             Err(_) => Ok(()),
         }

@@ -17,13 +17,27 @@ impl Player<'_> {
     pub(super) async fn step(&mut self, index: usize, step: &Step) -> Result<(), Miss> {
         let actor = step.actor.unwrap_or_default();
         match &step.action {
-            Action::Connect { preface, subprotocol, refused } => {
+            Action::Connect {
+                preface,
+                subprotocol,
+                refused,
+            } => {
                 let preface = match preface {
-                    Some(expr) => Some(super::send::bytes_of(expr.eval(&self.world).map_err(Miss::harness)?)?.into()),
+                    Some(expr) => Some(
+                        super::send::bytes_of(expr.eval(&self.world).map_err(Miss::harness)?)?
+                            .into(),
+                    ),
                     None => None,
                 };
-                let opening = Opening { preface, subprotocol: subprotocol.clone() };
-                if *refused { self.refused(actor, &opening).await } else { self.connect(actor, &opening).await }
+                let opening = Opening {
+                    preface,
+                    subprotocol: subprotocol.clone(),
+                };
+                if *refused {
+                    self.refused(actor, &opening).await
+                } else {
+                    self.connect(actor, &opening).await
+                }
             }
             Action::Login(login) => self.login_step(index, actor, login).await,
             Action::Send(send) => self.send_step(index, actor, send).await,
@@ -31,7 +45,13 @@ impl Player<'_> {
                 let times = times.eval_int(&self.world).map_err(Miss::harness)?;
                 for number in 0..times {
                     let found = self.one_of(actor, &[expect]).await;
-                    found.map_err(|miss| if times > 1 { numbered(miss, number, times) } else { miss })?;
+                    found.map_err(|miss| {
+                        if times > 1 {
+                            numbered(miss, number, times)
+                        } else {
+                            miss
+                        }
+                    })?;
                 }
                 Ok(())
             }
@@ -46,7 +66,8 @@ impl Player<'_> {
             Action::Goaway(expect) => self.goaway(actor, expect).await,
             Action::Closed => {
                 self.needs_witness = true;
-                self.closes(actor, "the server closes without a frame").await
+                self.closes(actor, "the server closes without a frame")
+                    .await
             }
             Action::Raw { bytes, split, text } => self.raw_step(actor, bytes, *split, *text).await,
             Action::Reading(reading) => {
@@ -67,16 +88,29 @@ impl Player<'_> {
             Action::Clock(ms) => {
                 let ms = self.millis(ms)?;
                 self.note(None, format!("the clock moves on by {ms} ms"));
-                self.stage.testee.admin.advance(ms).await.map_err(Miss::harness)
+                self.stage
+                    .testee
+                    .admin
+                    .advance(ms)
+                    .await
+                    .map_err(Miss::harness)
             }
-            Action::Restart { graceful, goaways, down_ms } => {
+            Action::Restart {
+                graceful,
+                goaways,
+                down_ms,
+            } => {
                 let down_ms = down_ms.as_ref().map(|expr| self.millis(expr)).transpose()?;
                 self.restart(*graceful, goaways, down_ms).await
             }
             Action::Admin(admin) => self.admin(admin).await,
             Action::Fault(switch) => {
                 self.note(None, format!("fault {switch:?}"));
-                self.stage.testee.fault(*switch).await.map_err(Miss::harness)
+                self.stage
+                    .testee
+                    .fault(*switch)
+                    .await
+                    .map_err(Miss::harness)
             }
             Action::Bind(binds) => {
                 for (name, expr) in binds {
@@ -102,17 +136,30 @@ impl Player<'_> {
     }
 
     pub(super) async fn connect(&mut self, actor: usize, opening: &Opening) -> Result<(), Miss> {
-        let transport = self.session.actors.get(actor).and_then(|actor| actor.transport);
+        let transport = self
+            .session
+            .actors
+            .get(actor)
+            .and_then(|actor| actor.transport);
         let transport = transport.unwrap_or(self.stage.transport);
         self.note(Some(actor), format!("connects over {transport}"));
-        match self.stage.testee.open(transport, opening, self.stage.budget).await {
+        match self
+            .stage
+            .testee
+            .open(transport, opening, self.stage.budget)
+            .await
+        {
             Ok(connection) => {
                 if let Some(link) = self.links.get_mut(actor) {
                     *link = Some(Link::new(connection));
                 }
                 Ok(())
             }
-            Err(error) => Err(Miss::new(FailureClass::NoConnection, "a connection", error.to_string())),
+            Err(error) => Err(Miss::new(
+                FailureClass::NoConnection,
+                "a connection",
+                error.to_string(),
+            )),
         }
     }
 
@@ -123,15 +170,31 @@ impl Player<'_> {
                 self.needs_witness = true;
                 Ok(())
             }
-            Err(error) => Err(Miss::new(FailureClass::NoConnection, expected, error.to_string())),
-            Ok(()) => Err(Miss::new(FailureClass::NoConnection, expected, "a connection")),
+            Err(error) => Err(Miss::new(
+                FailureClass::NoConnection,
+                expected,
+                error.to_string(),
+            )),
+            Ok(()) => Err(Miss::new(
+                FailureClass::NoConnection,
+                expected,
+                "a connection",
+            )),
         }
     }
 
     async fn connect_result(&mut self, actor: usize, opening: &Opening) -> Result<(), OpenError> {
-        let transport = self.session.actors.get(actor).and_then(|actor| actor.transport);
+        let transport = self
+            .session
+            .actors
+            .get(actor)
+            .and_then(|actor| actor.transport);
         let transport = transport.unwrap_or(self.stage.transport);
-        self.stage.testee.open(transport, opening, self.stage.budget).await.map(drop)
+        self.stage
+            .testee
+            .open(transport, opening, self.stage.budget)
+            .await
+            .map(drop)
     }
 
     async fn expect_set(&mut self, actor: usize, all: &[Expect]) -> Result<(), Miss> {
@@ -145,7 +208,11 @@ impl Player<'_> {
     }
 
     fn credit(&mut self, expect: Option<&Expect>) {
-        self.proved.extend(expect.into_iter().flat_map(|expect| expect.proves.iter().cloned()));
+        self.proved.extend(
+            expect
+                .into_iter()
+                .flat_map(|expect| expect.proves.iter().cloned()),
+        );
     }
 
     async fn goaway(&mut self, actor: usize, expect: &Expect) -> Result<(), Miss> {
@@ -159,7 +226,11 @@ impl Player<'_> {
         let deadline = Instant::now() + self.stage.budget;
         match self.next(actor, &[], deadline).await? {
             Came::Closed => Ok(()),
-            Came::Frame(frame) => Err(Miss::new(FailureClass::ExtraFrame, expected, describe(&frame))),
+            Came::Frame(frame) => Err(Miss::new(
+                FailureClass::ExtraFrame,
+                expected,
+                describe(&frame),
+            )),
             Came::Nothing => {
                 let miss = self.nothing_came(actor, expected).await;
                 let class = match miss.class {
@@ -171,13 +242,33 @@ impl Player<'_> {
         }
     }
 
-    async fn restart(&mut self, graceful: bool, goaways: &[usize], down_ms: Option<u64>) -> Result<(), Miss> {
-        self.note(None, if graceful { "the server is stopped and started" } else { "the server crashes and starts" });
-        self.stage.testee.restart(graceful, down_ms).await.map_err(Miss::harness)?;
-        let shutting_down =
-            Expect { code: Some(Known::Now(tidewire_codec::Code::SHUTTING_DOWN)), ..plain(FrameType::GOAWAY) };
+    async fn restart(
+        &mut self,
+        graceful: bool,
+        goaways: &[usize],
+        down_ms: Option<u64>,
+    ) -> Result<(), Miss> {
+        self.note(
+            None,
+            if graceful {
+                "the server is stopped and started"
+            } else {
+                "the server crashes and starts"
+            },
+        );
+        self.stage
+            .testee
+            .restart(graceful, down_ms)
+            .await
+            .map_err(Miss::harness)?;
+        let shutting_down = Expect {
+            code: Some(Known::Now(tidewire_codec::Code::SHUTTING_DOWN)),
+            ..plain(FrameType::GOAWAY)
+        };
         for actor in goaways {
-            self.goaway(*actor, &shutting_down).await.map_err(|miss| miss.of(*actor))?;
+            self.goaway(*actor, &shutting_down)
+                .await
+                .map_err(|miss| miss.of(*actor))?;
         }
         self.links.iter_mut().for_each(|link| *link = None);
         Ok(())
@@ -190,7 +281,11 @@ impl Player<'_> {
                 let ttl_ms = ttl_ms.as_ref().map(|expr| self.millis(expr)).transpose()?;
                 let id = self.world.user(user);
                 self.note(None, format!("operator: a new token for {id}"));
-                let token = testee.admin.new_token(&id, ttl_ms).await.map_err(Miss::harness)?;
+                let token = testee
+                    .admin
+                    .new_token(&id, ttl_ms)
+                    .await
+                    .map_err(Miss::harness)?;
                 if let Some(name) = bind {
                     self.world.set(name.clone(), Val::Bytes(token.into()));
                 }
@@ -199,7 +294,11 @@ impl Player<'_> {
                 let token = super::send::bytes_of(token.eval(&self.world).map_err(Miss::harness)?)?;
                 let token = String::from_utf8(token).map_err(Miss::harness)?;
                 self.note(None, "operator: revokes a token");
-                testee.admin.revoke_token(&token).await.map_err(Miss::harness)?;
+                testee
+                    .admin
+                    .revoke_token(&token)
+                    .await
+                    .map_err(Miss::harness)?;
             }
             Admin::DeleteUser { user } => {
                 let id = self.world.user(user);
@@ -210,18 +309,28 @@ impl Player<'_> {
                 let id = self.world.user(user);
                 self.note(None, format!("operator: makes {id}"));
                 testee.admin.new_user(&id).await.map_err(Miss::harness)?;
-                let token = testee.admin.new_token(&id, None).await.map_err(Miss::harness)?;
-                self.world.set(format!("t.{user}"), Val::Bytes(token.clone().into()));
+                let token = testee
+                    .admin
+                    .new_token(&id, None)
+                    .await
+                    .map_err(Miss::harness)?;
+                self.world
+                    .set(format!("t.{user}"), Val::Bytes(token.clone().into()));
                 if let Some(name) = bind {
                     self.world.set(name.clone(), Val::Bytes(token.into()));
                 }
             }
             Admin::NewUsers { count, bind } => {
                 let count = count.eval_int(&self.world).map_err(Miss::harness)?;
-                let ids: Vec<String> = (0..count).map(|number| self.world.user(&format!("{bind}{number:04}"))).collect();
+                let ids: Vec<String> = (0..count)
+                    .map(|number| self.world.user(&format!("{bind}{number:04}")))
+                    .collect();
                 self.note(None, format!("operator: makes {count} users"));
                 testee.provision(&ids).await.map_err(Miss::harness)?;
-                self.world.set(bind.clone(), Val::List(ids.into_iter().map(Val::Text).collect()));
+                self.world.set(
+                    bind.clone(),
+                    Val::List(ids.into_iter().map(Val::Text).collect()),
+                );
             }
         }
         Ok(())
@@ -234,5 +343,8 @@ impl Player<'_> {
 
 fn numbered(miss: Miss, number: i128, times: i128) -> Miss {
     let at = format!("{} frame {} of {times}", miss.at, number + 1);
-    Miss { at: at.trim_start().to_owned(), ..miss }
+    Miss {
+        at: at.trim_start().to_owned(),
+        ..miss
+    }
 }

@@ -48,14 +48,22 @@ impl Witness {
                 tokens.remove(&user).map(Bytes::from)
             }
         };
-        Ok(Witness { token, slots: Default::default(), next: Default::default() })
+        Ok(Witness {
+            token,
+            slots: Default::default(),
+            next: Default::default(),
+        })
     }
 
     /// A new connection logs in and gets the PONG to its PING.
     pub(super) async fn check(&self, stage: &Stage) -> Result<(), Miss> {
-        let Some(token) = &self.token else { return Ok(()) };
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
         let slot = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SLOTS;
-        let Some(lock) = self.slots.get(slot) else { return Ok(()) };
+        let Some(lock) = self.slots.get(slot) else {
+            return Ok(());
+        };
         // One at a time on a device, or the next login would replace this one.
         let _held = lock.lock().await;
         let failed = |miss: Miss| Miss {
@@ -66,7 +74,9 @@ impl Witness {
             expected: "a new connection logs in and fences".to_owned(),
             ..miss
         };
-        let (mut connection, _) = quick_login(stage, token.clone(), device(slot)).await.map_err(failed)?;
+        let (mut connection, _) = quick_login(stage, token.clone(), device(slot))
+            .await
+            .map_err(failed)?;
         ping(&mut connection, 2, stage.budget).await.map_err(failed)
     }
 
@@ -74,12 +84,23 @@ impl Witness {
     pub(crate) async fn probe(&self, stage: &Stage) -> Option<Probe> {
         let token = match (&self.token, &stage.testee.pool) {
             (Some(token), _) => token.clone(),
-            (None, Some(pool)) => pool.borrow(1).await.accounts().first()?.token.clone().into(),
+            (None, Some(pool)) => pool
+                .borrow(1)
+                .await
+                .accounts()
+                .first()?
+                .token
+                .clone()
+                .into(),
             (None, None) => return None,
         };
         let (mut connection, login_ok) = quick_login(stage, token, device(0)).await.ok()?;
         let features = login_ok.get_field_by_name("features")?;
-        let features = features.as_list()?.iter().filter_map(Value::as_u32).collect();
+        let features = features
+            .as_list()?
+            .iter()
+            .filter_map(Value::as_u32)
+            .collect();
         let max_frame = super::login::announced(&login_ok).unwrap_or(limits::MAX_FRAME_DEFAULT);
         let mut times = Vec::new();
         for reference in 2..9 {
@@ -91,11 +112,26 @@ impl Witness {
         let round_trip = times.get(times.len() / 2).copied()?;
         if stage.testee.pool.is_some() {
             let mut logout = message("Logout").ok()?;
-            logout.try_set_field_by_name("forget_device", Value::Bool(true)).ok()?;
-            send(&mut connection, FrameType::LOGOUT, 100, &logout, stage.budget).await.ok()?;
-            while let Incoming::Frame(_) = connection.receive(Instant::now() + stage.budget).await {}
+            logout
+                .try_set_field_by_name("forget_device", Value::Bool(true))
+                .ok()?;
+            send(
+                &mut connection,
+                FrameType::LOGOUT,
+                100,
+                &logout,
+                stage.budget,
+            )
+            .await
+            .ok()?;
+            while let Incoming::Frame(_) = connection.receive(Instant::now() + stage.budget).await {
+            }
         }
-        Some(Probe { round_trip, features, max_frame })
+        Some(Probe {
+            round_trip,
+            features,
+            max_frame,
+        })
     }
 }
 
@@ -108,18 +144,43 @@ fn device(slot: usize) -> Bytes {
 }
 
 async fn ping(connection: &mut Connection, reference: u32, budget: Duration) -> Result<(), Miss> {
-    send(connection, FrameType::PING, reference, &message("Ping")?, budget).await?;
+    send(
+        connection,
+        FrameType::PING,
+        reference,
+        &message("Ping")?,
+        budget,
+    )
+    .await?;
     let deadline = Instant::now() + budget;
     loop {
         match connection.receive(deadline).await {
-            Incoming::Frame(frame) if frame.frame_type == FrameType::PONG && frame.reference == reference => return Ok(()),
+            Incoming::Frame(frame)
+                if frame.frame_type == FrameType::PONG && frame.reference == reference =>
+            {
+                return Ok(());
+            }
             Incoming::Frame(frame) if frame.frame_type == FrameType::GOAWAY => {
-                return Err(Miss::new(FailureClass::ClosedInsteadOfAnswering, "PONG", "GOAWAY"));
+                return Err(Miss::new(
+                    FailureClass::ClosedInsteadOfAnswering,
+                    "PONG",
+                    "GOAWAY",
+                ));
             }
             Incoming::Frame(_) => {}
-            Incoming::Nothing => return Err(Miss::new(FailureClass::NothingCame, "PONG", "nothing")),
-            Incoming::Closed => return Err(Miss::new(FailureClass::ClosedInsteadOfAnswering, "PONG", "closed")),
-            Incoming::Broken(what) => return Err(Miss::new(FailureClass::BrokenFraming, "PONG", what)),
+            Incoming::Nothing => {
+                return Err(Miss::new(FailureClass::NothingCame, "PONG", "nothing"));
+            }
+            Incoming::Closed => {
+                return Err(Miss::new(
+                    FailureClass::ClosedInsteadOfAnswering,
+                    "PONG",
+                    "closed",
+                ));
+            }
+            Incoming::Broken(what) => {
+                return Err(Miss::new(FailureClass::BrokenFraming, "PONG", what));
+            }
         }
     }
 }
@@ -131,11 +192,22 @@ pub(super) async fn quick_login(
     device: Bytes,
 ) -> Result<(Connection, DynamicMessage), Miss> {
     let budget = stage.budget;
-    let opened = stage.testee.open(stage.transport, &Opening::default(), budget).await;
-    let mut connection =
-        opened.map_err(|error| Miss::new(FailureClass::NoConnection, "a connection", error.to_string()))?;
+    let opened = stage
+        .testee
+        .open(stage.transport, &Opening::default(), budget)
+        .await;
+    let mut connection = opened.map_err(|error| {
+        Miss::new(
+            FailureClass::NoConnection,
+            "a connection",
+            error.to_string(),
+        )
+    })?;
     let mut login = message("Login")?;
-    let features = Feature::ALL.iter().map(|feature| Value::U32(feature.0)).collect();
+    let features = Feature::ALL
+        .iter()
+        .map(|feature| Value::U32(feature.0))
+        .collect();
     for (field, value) in [
         ("version_min", Value::U32(1)),
         ("version_max", Value::U32(1)),
@@ -145,7 +217,9 @@ pub(super) async fn quick_login(
         ("event_limit", Value::U64(1_000_000)),
         ("agent", Value::String("conformance".to_owned())),
     ] {
-        login.try_set_field_by_name(field, value).map_err(Miss::harness)?;
+        login
+            .try_set_field_by_name(field, value)
+            .map_err(Miss::harness)?;
     }
     send(&mut connection, FrameType::LOGIN, 1, &login, budget).await?;
     match connection.receive(Instant::now() + budget).await {
@@ -154,11 +228,17 @@ pub(super) async fn quick_login(
             let body = body_of(&frame)?.ok_or_else(|| Miss::harness("no message LoginOk"))?;
             Ok((connection, body))
         }
-        Incoming::Frame(frame) => {
-            Err(Miss::new(FailureClass::WrongFrame, "LOGIN_OK", super::expect::describe(&frame)))
-        }
+        Incoming::Frame(frame) => Err(Miss::new(
+            FailureClass::WrongFrame,
+            "LOGIN_OK",
+            super::expect::describe(&frame),
+        )),
         Incoming::Nothing => Err(Miss::new(FailureClass::NothingCame, "LOGIN_OK", "nothing")),
-        Incoming::Closed => Err(Miss::new(FailureClass::ClosedInsteadOfAnswering, "LOGIN_OK", "closed")),
+        Incoming::Closed => Err(Miss::new(
+            FailureClass::ClosedInsteadOfAnswering,
+            "LOGIN_OK",
+            "closed",
+        )),
         Incoming::Broken(what) => Err(Miss::new(FailureClass::BrokenFraming, "LOGIN_OK", what)),
     }
 }

@@ -24,8 +24,18 @@ impl World {
     pub(super) fn new(stage: &Stage, session: &Session, number: usize) -> World {
         // The number has a fixed width, so that a sweep over the bytes of a frame finds the same length every time.
         let prefix = format!("{}{number:06x}", stage.run);
-        let devices = session.actors.iter().map(|actor| (actor.name.clone(), actor.device.clone())).collect();
-        World { prefix, seed: stage.seed, devices, users: HashMap::new(), bound: HashMap::new() }
+        let devices = session
+            .actors
+            .iter()
+            .map(|actor| (actor.name.clone(), actor.device.clone()))
+            .collect();
+        World {
+            prefix,
+            seed: stage.seed,
+            devices,
+            users: HashMap::new(),
+            bound: HashMap::new(),
+        }
     }
 
     /// Gives a name a value.
@@ -44,7 +54,10 @@ impl World {
 
     /// The id of a user.
     pub(super) fn user(&self, alias: &str) -> String {
-        self.users.get(alias).cloned().unwrap_or_else(|| format!("{}.{alias}", self.prefix))
+        self.users
+            .get(alias)
+            .cloned()
+            .unwrap_or_else(|| format!("{}.{alias}", self.prefix))
     }
 
     /// Sixteen bytes that nobody else has.

@@ -15,7 +15,12 @@ use crate::verdict::Verdict;
 pub fn to_json(report: &Report) -> Result<Value, serde_json::Error> {
     let counts: serde_json::Map<String, Value> = Verdict::ALL
         .into_iter()
-        .map(|verdict| (verdict.name().to_owned(), Value::from(report.count(verdict))))
+        .map(|verdict| {
+            (
+                verdict.name().to_owned(),
+                Value::from(report.count(verdict)),
+            )
+        })
         .collect();
     Ok(json!({
         "format": 1,

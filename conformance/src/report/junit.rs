@@ -29,15 +29,27 @@ fn test_case(report: &Report, case: &CaseReport) -> TestCase {
         Verdict::Pass | Verdict::NonStrict | Verdict::Observed => TestCaseStatus::success(),
         Verdict::NotClaimed | Verdict::NotRun | Verdict::Blocked => {
             let mut status = TestCaseStatus::skipped();
-            status.set_type(kind).set_message(case.reason.clone().unwrap_or_default());
+            status
+                .set_type(kind)
+                .set_message(case.reason.clone().unwrap_or_default());
             status
         }
         verdict => {
             let is_failure = verdict == Verdict::Fail;
-            let kind_of = if is_failure { NonSuccessKind::Failure } else { NonSuccessKind::Error };
+            let kind_of = if is_failure {
+                NonSuccessKind::Failure
+            } else {
+                NonSuccessKind::Error
+            };
             let mut status = TestCaseStatus::non_success(kind_of);
-            let message = case.failure.as_ref().map(|failure| failure.class.text().to_owned()).or_else(|| case.reason.clone());
-            status.set_type(kind).set_message(message.unwrap_or_default());
+            let message = case
+                .failure
+                .as_ref()
+                .map(|failure| failure.class.text().to_owned())
+                .or_else(|| case.reason.clone());
+            status
+                .set_type(kind)
+                .set_message(message.unwrap_or_default());
             status.set_description(super::terminal::failure_lines(report, case).join("\n"));
             status
         }

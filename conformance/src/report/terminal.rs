@@ -34,17 +34,31 @@ pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<(
     for case in &report.cases {
         let is_bad = matches!(
             case.verdict,
-            Verdict::Fail | Verdict::Inconclusive | Verdict::AdapterError | Verdict::HarnessError | Verdict::NonStrict
+            Verdict::Fail
+                | Verdict::Inconclusive
+                | Verdict::AdapterError
+                | Verdict::HarnessError
+                | Verdict::NonStrict
         );
         if is_bad {
             let color = paint(case.verdict);
-            writeln!(out, "{color}{}{color:#} {}", case.verdict.name().to_uppercase(), case.id)?;
+            writeln!(
+                out,
+                "{color}{}{color:#} {}",
+                case.verdict.name().to_uppercase(),
+                case.id
+            )?;
             for line in failure_lines(report, case) {
                 writeln!(out, "  {line}")?;
             }
             writeln!(out)?;
         } else if style.trace_all && !case.trace.is_empty() {
-            writeln!(out, "{GOOD}{}{GOOD:#} {}", case.verdict.name().to_uppercase(), case.id)?;
+            writeln!(
+                out,
+                "{GOOD}{}{GOOD:#} {}",
+                case.verdict.name().to_uppercase(),
+                case.id
+            )?;
             for line in &case.trace {
                 writeln!(out, "    {line}")?;
             }
@@ -64,14 +78,33 @@ pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<(
         "requirements of servers: {} claimed / {} executed, of {} observable",
         coverage.claimed, coverage.executed, coverage.observable
     )?;
-    let round_trip = report.round_trip.map(|time| format!(", round trip {} us", time.as_micros())).unwrap_or_default();
-    writeln!(out, "{} in {:.2} s{round_trip}, seed {}", counts.join(", "), report.duration.as_secs_f64(), report.seed)
+    let round_trip = report
+        .round_trip
+        .map(|time| format!(", round trip {} us", time.as_micros()))
+        .unwrap_or_default();
+    writeln!(
+        out,
+        "{} in {:.2} s{round_trip}, seed {}",
+        counts.join(", "),
+        report.duration.as_secs_f64(),
+        report.seed
+    )
 }
 
 fn unplayed(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    for case in report.cases.iter().filter(|case| !case.verdict.is_executed()) {
+    for case in report
+        .cases
+        .iter()
+        .filter(|case| !case.verdict.is_executed())
+    {
         let color = paint(case.verdict);
-        writeln!(out, "{color}{}{color:#} {}: {}", case.verdict, case.id, case.reason.as_deref().unwrap_or("?"))?;
+        writeln!(
+            out,
+            "{color}{}{color:#} {}: {}",
+            case.verdict,
+            case.id,
+            case.reason.as_deref().unwrap_or("?")
+        )?;
     }
     Ok(())
 }
@@ -89,7 +122,12 @@ fn families(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             }
         }
         let seconds: f64 = cases.iter().map(|case| case.duration.as_secs_f64()).sum();
-        writeln!(out, "{family:width$}  {:4} cases  {}  ({seconds:.2} s of work)", cases.len(), parts.join(", "))?;
+        writeln!(
+            out,
+            "{family:width$}  {:4} cases  {}  ({seconds:.2} s of work)",
+            cases.len(),
+            parts.join(", ")
+        )?;
     }
     Ok(())
 }
@@ -113,12 +151,18 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         lines.push(format!("actor:    {actor}"));
     }
     if let Some(variant) = &failure.variant {
-        let of = format!("{} of {} results failed", case.failed_variants, case.variants);
+        let of = format!(
+            "{} of {} results failed",
+            case.failed_variants, case.variants
+        );
         lines.push(format!("variant:  {variant} ({of})"));
     }
     for id in &failure.proves {
         if let Some(requirement) = report.requirements.get(id) {
-            lines.push(format!("sentence: [{id}] {} (spec/{}#{})", requirement.sentence, requirement.file, requirement.anchor));
+            lines.push(format!(
+                "sentence: [{id}] {} (spec/{}#{})",
+                requirement.sentence, requirement.file, requirement.anchor
+            ));
         }
     }
     lines.push(format!("likely:   {}", failure.class.text()));
@@ -133,6 +177,9 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         lines.push("frames:".to_owned());
         lines.extend(failure.ladder.iter().map(|line| format!("  {line}")));
     }
-    lines.push(format!("repeat:   tidewire-conformance run --filter '{}' --seed {}", case.id, report.seed));
+    lines.push(format!(
+        "repeat:   tidewire-conformance run --filter '{}' --seed {}",
+        case.id, report.seed
+    ));
     lines
 }

@@ -33,13 +33,24 @@ impl Severity {
 }
 
 /// Plays a case with all its variants.
-pub(super) async fn play_case(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Stage) -> CaseReport {
-    let lacking = stage.testee.lacks(session, stage.transport, shared.probe.as_ref());
+pub(super) async fn play_case(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    stage: &Stage,
+) -> CaseReport {
+    let lacking = stage
+        .testee
+        .lacks(session, stage.transport, shared.probe.as_ref());
     if let Some(reason) = lacking {
-        let is_feature = session.needs.iter().any(|need| {
-            matches!(need, Need::Feature(_)) && reason.ends_with(&need.to_string())
-        });
-        let verdict = if is_feature { Verdict::NotClaimed } else { Verdict::NotRun };
+        let is_feature = session
+            .needs
+            .iter()
+            .any(|need| matches!(need, Need::Feature(_)) && reason.ends_with(&need.to_string()));
+        let verdict = if is_feature {
+            Verdict::NotClaimed
+        } else {
+            Verdict::NotRun
+        };
         return CaseReport::unplayed(session, verdict, reason);
     }
     if let Some(twin) = &session.twin
@@ -48,9 +59,19 @@ pub(super) async fn play_case(shared: &Arc<Shared>, session: &Arc<Session>, stag
         match shared.verdict_of(twin).await {
             Some(Verdict::Pass | Verdict::NonStrict | Verdict::Observed) => {}
             Some(Verdict::NotRun | Verdict::NotClaimed) => {
-                return CaseReport::unplayed(session, Verdict::NotRun, format!("its twin {twin} could not run"));
+                return CaseReport::unplayed(
+                    session,
+                    Verdict::NotRun,
+                    format!("its twin {twin} could not run"),
+                );
             }
-            _ => return CaseReport::unplayed(session, Verdict::Blocked, format!("its twin {twin} did not pass")),
+            _ => {
+                return CaseReport::unplayed(
+                    session,
+                    Verdict::Blocked,
+                    format!("its twin {twin} did not pass"),
+                );
+            }
         }
     }
     let started = Instant::now();
@@ -62,14 +83,26 @@ pub(super) async fn play_case(shared: &Arc<Shared>, session: &Arc<Session>, stag
     for one in &played {
         proved = Some(match proved {
             None => one.proved.clone(),
-            Some(all) => all.into_iter().filter(|id| one.proved.contains(id)).collect(),
+            Some(all) => all
+                .into_iter()
+                .filter(|id| one.proved.contains(id))
+                .collect(),
         });
     }
     report.proved = proved.unwrap_or_default().into_iter().collect();
-    report.trace = played.iter().find(|one| !one.trace.is_empty()).map(|one| one.trace.clone()).unwrap_or_default();
+    report.trace = played
+        .iter()
+        .find(|one| !one.trace.is_empty())
+        .map(|one| one.trace.clone())
+        .unwrap_or_default();
     report.failed_variants = played.iter().filter(|one| one.failure.is_some()).count();
-    let worst = played.into_iter().filter_map(|one| one.failure).max_by_key(|failure| rank(shared, failure));
-    report.verdict = worst.as_ref().map_or(Verdict::Pass, |failure| verdict(shared, failure));
+    let worst = played
+        .into_iter()
+        .filter_map(|one| one.failure)
+        .max_by_key(|failure| rank(shared, failure));
+    report.verdict = worst
+        .as_ref()
+        .map_or(Verdict::Pass, |failure| verdict(shared, failure));
     report.failure = worst;
     report
 }
@@ -78,7 +111,9 @@ pub(super) async fn play_case(shared: &Arc<Shared>, session: &Arc<Session>, stag
 fn verdict(shared: &Shared, failure: &Failure) -> Verdict {
     let verdict = failure.class.verdict();
     let severity = |id: &String| shared.severities.get(id).copied().unwrap_or(Severity::Must);
-    let all = |wanted: Severity| !failure.proves.is_empty() && failure.proves.iter().all(|id| severity(id) == wanted);
+    let all = |wanted: Severity| {
+        !failure.proves.is_empty() && failure.proves.iter().all(|id| severity(id) == wanted)
+    };
     match verdict {
         Verdict::Fail if all(Severity::Should) => Verdict::NonStrict,
         Verdict::Fail if all(Severity::May) => Verdict::Observed,
@@ -96,7 +131,14 @@ fn rank(shared: &Shared, failure: &Failure) -> u8 {
 }
 
 async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Stage) -> Vec<Played> {
-    let one = |variant| play_one(Arc::clone(shared), Arc::clone(session), stage.clone(), variant);
+    let one = |variant| {
+        play_one(
+            Arc::clone(shared),
+            Arc::clone(session),
+            stage.clone(),
+            variant,
+        )
+    };
     let (mut played, rest): (Vec<Played>, Vec<Variant>) = match &session.sweep {
         None => return vec![one(Variant::Plain).await],
         Some(Sweep::Split { .. }) => {
@@ -110,7 +152,9 @@ async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Sta
             let len = first.swept_len.unwrap_or(0);
             (vec![first], (1..len).map(Variant::Truncate).collect())
         }
-        Some(Sweep::Bits { first, last, .. }) => (Vec::new(), (*first..=*last).map(Variant::Bit).collect()),
+        Some(Sweep::Bits { first, last, .. }) => {
+            (Vec::new(), (*first..=*last).map(Variant::Bit).collect())
+        }
         Some(Sweep::Values(values)) => {
             let known = values.iter().filter_map(|value| value.eval(&Nothing).ok());
             (Vec::new(), known.map(Variant::Value).collect())
@@ -137,7 +181,12 @@ async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Sta
     played
 }
 
-async fn play_one(shared: Arc<Shared>, session: Arc<Session>, stage: Stage, variant: Variant) -> Played {
+async fn play_one(
+    shared: Arc<Shared>,
+    session: Arc<Session>,
+    stage: Stage,
+    variant: Variant,
+) -> Played {
     let _permit = shared.permits.acquire().await;
     Player::play(&stage, &session, variant, shared.number()).await
 }

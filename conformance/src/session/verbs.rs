@@ -60,7 +60,9 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
     }
     // `raw = true` is a key of `login` as well as a verb of its own.
     let is_key = |verb: &str| verb == "raw" && fields.has("login");
-    let mut verbs = VERBS.iter().filter(|verb| fields.has(verb) && !is_key(verb));
+    let mut verbs = VERBS
+        .iter()
+        .filter(|verb| fields.has(verb) && !is_key(verb));
     let verb = match (verbs.next(), verbs.next()) {
         (Some(verb), None) => *verb,
         // `admin` steps have a key `bind` too, so this verb counts only where there is no other.

@@ -29,20 +29,32 @@ pub(crate) struct Commands {
 impl Commands {
     /// What they are enough for.
     pub(super) fn capabilities(&self) -> impl Iterator<Item = String> {
-        let users = [&self.provision, &self.new_token, &self.revoke_token, &self.delete_user];
+        let users = [
+            &self.provision,
+            &self.new_token,
+            &self.revoke_token,
+            &self.delete_user,
+        ];
         let found = [
             ("provision", users.iter().all(|command| command.is_some())),
             ("clock", self.clock.is_some()),
             ("restart", self.restart.is_some()),
         ];
-        found.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.to_owned())
+        found
+            .into_iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| name.to_owned())
     }
 
     pub(super) async fn provision(&self, user: &str) -> Result<String, AdminError> {
         run(&self.provision, &[("user", user)]).await
     }
 
-    pub(super) async fn new_token(&self, user: &str, ttl_ms: Option<u64>) -> Result<String, AdminError> {
+    pub(super) async fn new_token(
+        &self,
+        user: &str,
+        ttl_ms: Option<u64>,
+    ) -> Result<String, AdminError> {
         let ttl_ms = ttl_ms.map(|ttl_ms| ttl_ms.to_string()).unwrap_or_default();
         run(&self.new_token, &[("user", user), ("ttl_ms", &ttl_ms)]).await
     }
@@ -60,25 +72,40 @@ impl Commands {
     }
 
     pub(super) async fn restart(&self, mode: &str, down_ms: Option<u64>) -> Result<(), AdminError> {
-        let down_ms = down_ms.map(|down_ms| down_ms.to_string()).unwrap_or_default();
-        run(&self.restart, &[("mode", mode), ("down_ms", &down_ms)]).await.map(drop)
+        let down_ms = down_ms
+            .map(|down_ms| down_ms.to_string())
+            .unwrap_or_default();
+        run(&self.restart, &[("mode", mode), ("down_ms", &down_ms)])
+            .await
+            .map(drop)
     }
 }
 
 async fn run(command: &Option<Vec<String>>, values: &[(&str, &str)]) -> Result<String, AdminError> {
     let words = command.as_deref().unwrap_or_default();
     let fill = |word: &String| {
-        values.iter().fold(word.clone(), |word, (name, value)| word.replace(&format!("{{{name}}}"), value))
+        values.iter().fold(word.clone(), |word, (name, value)| {
+            word.replace(&format!("{{{name}}}"), value)
+        })
     };
     let Some((program, arguments)) = words.split_first() else {
         return Err(AdminError("the testee has no command for this".to_owned()));
     };
     let fail = |what: String| AdminError(format!("{program}: {what}"));
-    let started = Command::new(program).args(arguments.iter().map(fill)).kill_on_drop(true).output();
-    let output = timeout(BUDGET, started).await.map_err(|_| fail("not done within a minute".to_owned()))?;
+    let started = Command::new(program)
+        .args(arguments.iter().map(fill))
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(BUDGET, started)
+        .await
+        .map_err(|_| fail("not done within a minute".to_owned()))?;
     let output = output.map_err(|error| fail(error.to_string()))?;
     if !output.status.success() {
-        return Err(fail(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))));
+        return Err(fail(format!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

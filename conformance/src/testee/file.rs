@@ -56,7 +56,11 @@ impl UsersFile {
             server: self.server.or(other.server),
             admin: self.admin.or(other.admin),
             commands: self.commands.or(other.commands),
-            user: if self.user.is_empty() { other.user } else { self.user },
+            user: if self.user.is_empty() {
+                other.user
+            } else {
+                self.user
+            },
         }
     }
 }
@@ -67,7 +71,12 @@ impl TesteeFile {
     }
 
     pub(super) fn into_users(self) -> UsersFile {
-        UsersFile { server: self.server, admin: self.admin, commands: self.commands, user: self.user }
+        UsersFile {
+            server: self.server,
+            admin: self.admin,
+            commands: self.commands,
+            user: self.user,
+        }
     }
 }
 

@@ -21,7 +21,11 @@ pub(crate) struct Loan<'a> {
 
 impl Pool {
     pub(super) fn new(accounts: Vec<Account>) -> Pool {
-        Pool { size: accounts.len(), free: Mutex::new(accounts), returned: Notify::new() }
+        Pool {
+            size: accounts.len(),
+            free: Mutex::new(accounts),
+            returned: Notify::new(),
+        }
     }
 
     pub(super) fn size(&self) -> usize {
@@ -39,7 +43,10 @@ impl Pool {
                 let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
                 if free.len() >= count {
                     let at = free.len() - count;
-                    return Loan { pool: self, accounts: free.split_off(at) };
+                    return Loan {
+                        pool: self,
+                        accounts: free.split_off(at),
+                    };
                 }
             }
             returned.await;
@@ -55,7 +62,11 @@ impl Loan<'_> {
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.accounts);
+        self.pool
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .append(&mut self.accounts);
         self.pool.returned.notify_waiters();
     }
 }

@@ -62,7 +62,11 @@ impl Starter {
     /// # Errors
     /// As [`start`](Starter::start).
     pub async fn start_all(&self, lanes: usize) -> Result<Testees, StartError> {
-        let lanes = if matches!(self, Starter::Reference { .. }) { lanes } else { 0 };
+        let lanes = if matches!(self, Starter::Reference { .. }) {
+            lanes
+        } else {
+            0
+        };
         let mut starts = tokio::task::JoinSet::new();
         for _ in 0..=lanes {
             let starter = self.clone();
@@ -73,7 +77,10 @@ impl Starter {
             started.push(testee.map_err(|error| StartError::new(error.to_string()))??);
         }
         let shared = started.pop().ok_or_else(|| StartError::new("no testee"))?;
-        Ok(Testees { shared, lanes: started })
+        Ok(Testees {
+            shared,
+            lanes: started,
+        })
     }
 
     /// Starts it, or finds it.
@@ -91,7 +98,9 @@ impl Starter {
                     return Testee::from_users_file(file.into_users(), None);
                 };
                 let home = home()?;
-                let users_file = start.users_file.unwrap_or_else(|| home.path().join("users.toml"));
+                let users_file = start
+                    .users_file
+                    .unwrap_or_else(|| home.path().join("users.toml"));
                 let data = home.path().join("data");
                 let fill = |word: &String| {
                     OsString::from(
@@ -102,9 +111,16 @@ impl Starter {
                 let words: Vec<OsString> = start.command.iter().map(fill).collect();
                 let mut process = Process::new(words, users_file, home, false)?;
                 let written = process.start().await?;
-                Ok(Testee::from_users_file(file.into_users().or(written), None)?.with_process(process))
+                Ok(
+                    Testee::from_users_file(file.into_users().or(written), None)?
+                        .with_process(process),
+                )
             }
-            Starter::Reference { program, arguments, kill } => {
+            Starter::Reference {
+                program,
+                arguments,
+                kill,
+            } => {
                 let home = home()?;
                 let users_file = home.path().join("users.toml");
                 let mut words = vec![program.into()];
@@ -119,12 +135,16 @@ impl Starter {
 }
 
 fn home() -> Result<TempDir, StartError> {
-    TempDir::with_prefix("tidewire-conformance-").map_err(|error| StartError::new(error.to_string()))
+    TempDir::with_prefix("tidewire-conformance-")
+        .map_err(|error| StartError::new(error.to_string()))
 }
 
 fn reference_arguments(home: &Path, users_file: &Path) -> Vec<OsString> {
     let any = "127.0.0.1:0";
-    let mut words: Vec<OsString> = ["--dev", "--virtual-clock", "--testing"].into_iter().map(OsString::from).collect();
+    let mut words: Vec<OsString> = ["--dev", "--virtual-clock", "--testing"]
+        .into_iter()
+        .map(OsString::from)
+        .collect();
     for listen in ["--listen", "--ws-listen", "--tls-listen", "--admin-listen"] {
         words.extend([OsString::from(listen), OsString::from(any)]);
     }
@@ -143,11 +163,22 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn new(words: Vec<OsString>, users_file: PathBuf, home: TempDir, kill: bool) -> Result<Process, StartError> {
+    fn new(
+        words: Vec<OsString>,
+        users_file: PathBuf,
+        home: TempDir,
+        kill: bool,
+    ) -> Result<Process, StartError> {
         if words.is_empty() {
             return Err(StartError::new("an empty command"));
         }
-        Ok(Process { words, users_file, home, kill, child: Mutex::new(None) })
+        Ok(Process {
+            words,
+            users_file,
+            home,
+            kill,
+            child: Mutex::new(None),
+        })
     }
 
     pub(super) fn kills(&self) -> bool {
@@ -159,13 +190,22 @@ impl Process {
     }
 
     /// Kills the program as a crash would, and starts it again on the same data and ports.
-    pub(super) async fn kill_and_start(&self, addresses: &Addresses) -> Result<Addresses, StartError> {
+    pub(super) async fn kill_and_start(
+        &self,
+        addresses: &Addresses,
+    ) -> Result<UsersFile, StartError> {
         if let Some(mut child) = self.child.lock().await.take() {
-            child.kill().await.map_err(|error| StartError::new(error.to_string()))?;
+            child
+                .kill()
+                .await
+                .map_err(|error| StartError::new(error.to_string()))?;
         }
         let mut same_ports = Vec::new();
         let old = UsersFile::read(&self.users_file)?;
-        let admin = old.admin.as_ref().and_then(super::admin::AdminTable::authority);
+        let admin = old
+            .admin
+            .as_ref()
+            .and_then(super::admin::AdminTable::authority);
         for (flag, address) in [
             ("--listen", addresses.tcp.clone()),
             ("--ws-listen", addresses.ws.clone()),
@@ -176,8 +216,7 @@ impl Process {
                 same_ports.push((flag, address));
             }
         }
-        let written = self.launch(&same_ports).await?;
-        Ok(written.server.unwrap_or_else(|| addresses.clone()))
+        self.launch(&same_ports).await
     }
 
     /// `listen` replaces the addresses after these flags.
@@ -198,7 +237,9 @@ impl Process {
         let log = self.home.path().join("log.txt");
         let log_file = fs::OpenOptions::new().create(true).append(true).open(&log);
         let log_file = log_file.map_err(|error| StartError::new(error.to_string()))?;
-        let both = log_file.try_clone().map_err(|error| StartError::new(error.to_string()))?;
+        let both = log_file
+            .try_clone()
+            .map_err(|error| StartError::new(error.to_string()))?;
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -217,8 +258,14 @@ impl Process {
             let ended = child.try_wait().ok().flatten();
             if ended.is_some() || Instant::now() > deadline {
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                let why = ended.map_or_else(|| "is not ready in time".to_owned(), |status| format!("ended: {status}"));
-                return Err(StartError::new(format!("the testee {why}\n{}", tail(&said))));
+                let why = ended.map_or_else(
+                    || "is not ready in time".to_owned(),
+                    |status| format!("ended: {status}"),
+                );
+                return Err(StartError::new(format!(
+                    "the testee {why}\n{}",
+                    tail(&said)
+                )));
             }
             sleep(LOOK).await;
         }
@@ -228,5 +275,8 @@ impl Process {
 /// The last lines of a log.
 fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+    lines
+        .get(lines.len().saturating_sub(20)..)
+        .unwrap_or_default()
+        .join("\n")
 }

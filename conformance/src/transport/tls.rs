@@ -24,9 +24,13 @@ impl TlsTrust {
     pub(crate) fn read(ca: &Path) -> Result<TlsTrust, String> {
         let fail = |error: String| format!("{}: {error}", ca.display());
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| fail(error.to_string()))? {
+        for certificate in
+            CertificateDer::pem_file_iter(ca).map_err(|error| fail(error.to_string()))?
+        {
             let certificate = certificate.map_err(|error| fail(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fail(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| fail(error.to_string()))?;
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&TLS13])
@@ -37,13 +41,21 @@ impl TlsTrust {
     }
 }
 
-pub(super) async fn connect(socket: TcpStream, name: &str, trust: &TlsTrust) -> Result<TlsStream<TcpStream>, OpenError> {
+pub(super) async fn connect(
+    socket: TcpStream,
+    name: &str,
+    trust: &TlsTrust,
+) -> Result<TlsStream<TcpStream>, OpenError> {
     let fail = |error: String| OpenError::Unreachable(format!("TLS: {error}"));
     let name = ServerName::try_from(name.to_owned()).map_err(|error| fail(error.to_string()))?;
-    let stream = TlsConnector::from(Arc::clone(&trust.0)).connect(name, socket).await;
+    let stream = TlsConnector::from(Arc::clone(&trust.0))
+        .connect(name, socket)
+        .await;
     let stream = stream.map_err(|error| fail(error.to_string()))?;
     if stream.get_ref().1.alpn_protocol() != Some(b"tidewire/1") {
-        return Err(fail("the server did not select the protocol tidewire/1".to_owned()));
+        return Err(fail(
+            "the server did not select the protocol tidewire/1".to_owned(),
+        ));
     }
     Ok(stream)
 }

@@ -23,20 +23,34 @@ pub(super) fn authority(address: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
-pub(super) async fn connect(socket: TcpStream, address: &str, opening: &Opening) -> Result<WsWire, OpenError> {
+pub(super) async fn connect(
+    socket: TcpStream,
+    address: &str,
+    opening: &Opening,
+) -> Result<WsWire, OpenError> {
     let bad = |error: String| OpenError::BadUpgrade(error);
-    let url = if address.contains("://") { address.to_owned() } else { format!("ws://{address}/") };
-    let mut request = url.into_client_request().map_err(|error| bad(error.to_string()))?;
+    let url = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("ws://{address}/")
+    };
+    let mut request = url
+        .into_client_request()
+        .map_err(|error| bad(error.to_string()))?;
     let offered = opening.subprotocol.as_deref().unwrap_or(SUBPROTOCOL);
     if offered != "none" {
         let value = HeaderValue::from_str(offered).map_err(|error| bad(error.to_string()))?;
-        request.headers_mut().insert("Sec-WebSocket-Protocol", value);
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", value);
     }
     match client_async(request, socket).await {
         Ok((stream, response)) => {
             let selected = response.headers().get("Sec-WebSocket-Protocol");
             if selected.is_none_or(|selected| selected != SUBPROTOCOL) {
-                return Err(bad(format!("the server selected {selected:?} and not {SUBPROTOCOL}")));
+                return Err(bad(format!(
+                    "the server selected {selected:?} and not {SUBPROTOCOL}"
+                )));
             }
             Ok(WsWire(stream))
         }
