@@ -184,11 +184,6 @@ impl Conn {
         }
     }
 
-    /// Engine: true while the connection holds too many unsent bytes.
-    pub(crate) fn is_congested(&self) -> bool {
-        self.lock().congested
-    }
-
     /// Engine: close after what is queued.
     pub(crate) fn close(&self) {
         let mut shared = self.lock();

@@ -26,7 +26,7 @@ use crate::store::FjallStore;
 
 /// Frames of one burst. Beyond some thousand the sync costs nothing any more, and others would wait for it.
 const MAX_BURST_FRAMES: usize = 4096;
-/// Exit code where the store failed (EX_SOFTWARE of sysexits).
+/// Exit code where the store or the engine itself failed (EX_SOFTWARE of sysexits).
 const STORE_FAILED: i32 = 70;
 /// How long connections may take to read their GOAWAY at a graceful stop.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
@@ -95,6 +95,7 @@ pub(crate) struct Engine {
 pub(crate) struct Gone;
 
 impl Engine {
+    //# [CTL-031]
     /// Starts the thread. Blocks until everything that was stored is in memory and everything due has been done. The
     /// receiver hears when the thread has ended and the data folder is free again.
     pub(crate) fn start(setup: &Setup) -> Result<(Engine, oneshot::Receiver<()>), StoreError> {
@@ -108,6 +109,7 @@ impl Engine {
         std::thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
+                let _end = EndOnPanic;
                 thread.run();
                 drop(thread);
                 let _ = ended.send(());
@@ -260,7 +262,10 @@ impl Thread {
                 self.core.handle(Input::Connected { conn: conn.id }, now);
                 self.burst.opened(conn);
             }
-            Msg::Relieved(conn) => self.core.handle(Input::Congested { conn, on: false }, now),
+            Msg::Relieved(conn) => {
+                self.burst.relieved(conn);
+                self.core.handle(Input::Congested { conn, on: false }, now);
+            }
             Msg::Closed(conn) => {
                 self.burst.closed(conn);
                 self.core.handle(Input::Closed { conn }, now);
@@ -359,6 +364,18 @@ impl Thread {
             if let Msg::Open(conn) = msg {
                 conn.abort();
             }
+        }
+    }
+}
+
+/// Ends the process if the engine's thread panics: a server without its engine would hang on to its connections and
+/// answer nobody.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::exit(STORE_FAILED);
         }
     }
 }

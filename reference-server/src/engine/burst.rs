@@ -36,6 +36,9 @@ pub(super) struct Burst {
     taken: Vec<ConnId>,
     deeds: Vec<Deed>,
     reads: VecDeque<ReadLog>,
+    /// Connections that hold too many unsent bytes, each with the pages that it shall get later: it could not take what
+    /// comes of them now. It is not read from either, so that it cannot ask for more.
+    congested: HashMap<ConnId, Vec<ReadLog>>,
     /// By the number of the first of each operator's questions.
     asked: BTreeMap<u64, Asked>,
     next_asked: u64,
@@ -48,6 +51,7 @@ impl Burst {
 
     pub(super) fn closed(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.congested.remove(&conn);
         self.reads.retain(|read| read.conn != conn);
     }
 
@@ -81,9 +85,15 @@ impl Burst {
         (first..).map(AdminId).zip(ops)
     }
 
+    /// The connection is no longer congested.
+    pub(super) fn relieved(&mut self, conn: ConnId) {
+        self.reads
+            .extend(self.congested.remove(&conn).unwrap_or_default());
+    }
+
     /// True if a page can be read now.
     pub(super) fn has_reads(&self) -> bool {
-        self.reads.iter().any(|read| self.may_read(read))
+        !self.reads.is_empty()
     }
 
     /// Drains the core and does what it says. Ends when the core wants nothing more, or only more pages than one round
@@ -96,12 +106,13 @@ impl Burst {
     ) -> Result<(), StoreError> {
         self.drain(core, store, now)?;
         for _ in 0..READS_A_ROUND {
-            let Some(at) = self.reads.iter().position(|read| self.may_read(read)) else {
+            let Some(read) = self.reads.pop_front() else {
                 break;
             };
-            let Some(read) = self.reads.remove(at) else {
-                break;
-            };
+            if let Some(parked) = self.congested.get_mut(&read.conn) {
+                parked.push(read);
+                continue;
+            }
             let page = store.read_log(read.user, read.after, read.max_entries, read.max_bytes)?;
             core.handle(Input::LogPage { read, page }, now);
             self.drain(core, store, now)?;
@@ -119,14 +130,6 @@ impl Burst {
             conn.abort();
         }
         self.conns.clear();
-    }
-
-    /// A congested connection gets no pages: it could not take what comes of them. It is not read from either, so that it
-    /// cannot ask for more.
-    fn may_read(&self, read: &ReadLog) -> bool {
-        self.conns
-            .get(&read.conn)
-            .is_none_or(|conn| !conn.is_congested())
     }
 
     fn drain(
@@ -170,6 +173,7 @@ impl Burst {
             Deed::Send(id, bytes) => {
                 let congested = self.conns.get(&id).is_some_and(|conn| conn.push(bytes));
                 if congested {
+                    self.congested.entry(id).or_default();
                     core.handle(Input::Congested { conn: id, on: true }, now);
                 }
                 congested

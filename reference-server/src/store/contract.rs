@@ -290,3 +290,23 @@ fn idem(store: &(impl Store + ?Sized)) -> Idem {
         .unwrap();
     found
 }
+
+/// The memory store of the core. It keeps nothing, so there is nothing to open again.
+struct Memory;
+
+impl Fixture for Memory {
+    type Store = tidewire_core::testing::MemStore;
+
+    fn fresh(&mut self) -> Self::Store {
+        Self::Store::default()
+    }
+
+    fn reopen(&mut self, _: Self::Store) -> Option<Self::Store> {
+        None
+    }
+}
+
+#[test]
+fn the_memory_store_keeps_the_contract() {
+    run(&mut Memory);
+}

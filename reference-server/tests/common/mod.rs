@@ -53,7 +53,8 @@ fn command(data: &Path, flags: &[&str]) -> Command {
             command.args([listener, "127.0.0.1:0"]);
         }
     }
-    command.args(flags)
+    command
+        .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
