@@ -5,8 +5,8 @@
 //! valgrind --tool=callgrind target/release/examples/instructions view 200 1000
 //! ```
 //!
-//! The operations are `none` (what the program itself costs), `prost`, `frame`, `view`, `encode` and `encode-prost`;
-//! then the bytes of content and the number of rounds follow.
+//! The operations are `none` (what the program itself costs), `copy` (of the body's bytes), `prost`, `frame`, `view`,
+//! `encode` and `encode-prost`; then the bytes of content and the number of rounds follow.
 
 #![allow(
     clippy::unwrap_used,
@@ -65,6 +65,7 @@ fn main() {
                 black_box(&prefix).encode(&mut dst);
                 black_box(&tail).encode(&mut dst);
             }
+            "copy" => dst.extend_from_slice(black_box(&body)),
             "encode-prost" => black_box(&owned).encode_raw(&mut dst),
             _ => {}
         }

@@ -77,8 +77,9 @@ impl Shape {
     /// The field with this number, or `None` if it is unknown.
     #[must_use]
     pub fn field(&self, number: u32) -> Option<&'static Field> {
-        // Most messages number their fields from 1 without a gap, so the place is known.
+        // Most messages number their fields from 1 without a gap, but for the last, content or `requires`.
         let guess = usize::try_from(number.wrapping_sub(1)).ok()?;
+        let guess = guess.min(self.fields.len().saturating_sub(1));
         match self.fields.get(guess) {
             Some(field) if field.number == number => Some(field),
             _ => self.fields.iter().find(|field| field.number == number),

@@ -61,8 +61,10 @@ fn read<'a>(
 }
 
 /// Reads a field that the view has no arm for: unknown ones are skipped, known ones have the wrong wire type.
+///
+/// The cursor comes and goes by value: a reference to it would keep it in memory on the frequent path, too.
 #[cold]
-fn other(shape: &'static Shape, key: u64, cursor: &mut Cursor<'_>) -> Step<()> {
+fn other<'a>(shape: &'static Shape, key: u64, mut cursor: Cursor<'a>) -> Step<Cursor<'a>> {
     let number = u32::try_from(key).map_err(|_| Flaw::FieldNumber)? >> 3;
     let [.., low] = key.to_be_bytes();
     let wire_type = low & 7;
@@ -72,7 +74,8 @@ fn other(shape: &'static Shape, key: u64, cursor: &mut Cursor<'_>) -> Step<()> {
     if shape.field(number).is_some() {
         return Err(Flaw::WireType);
     }
-    cursor.skip(wire_type)
+    cursor.skip(wire_type)?;
+    Ok(cursor)
 }
 
 /// The error of a body that a view refused: that of the scan, which looks closer.
@@ -97,7 +100,7 @@ fn merge_receipts(into: &mut Option<proto::Receipts>, bytes: &[u8]) -> Step<()> 
         match cursor.varint()? {
             DELIVERED => receipts.delivered = cursor.varint()? != 0,
             READ => receipts.read = cursor.varint()? != 0,
-            key => other(&shapes::table::RECEIPTS, key, &mut cursor)?,
+            key => cursor = other(&shapes::table::RECEIPTS, key, cursor)?,
         }
     }
     Ok(())

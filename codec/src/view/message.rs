@@ -91,7 +91,7 @@ impl<'a> MessageView<'a> {
                 CONTENT_OMITTED => view.content_omitted = cursor.varint()? != 0,
                 CONTENT_LEN => view.content_len = cursor.varint()?,
                 CONTENT => view.content = cursor.bytes()?,
-                key => other(&table::MESSAGE, key, cursor)?,
+                key => *cursor = other(&table::MESSAGE, key, *cursor)?,
             }
             Ok(())
         })?;
@@ -143,7 +143,7 @@ impl AckView {
         read(FrameType::ACK, body, |key, cursor| {
             match key {
                 POS => view.pos = cursor.varint()?,
-                key => other(&table::ACK, key, cursor)?,
+                key => *cursor = other(&table::ACK, key, *cursor)?,
             }
             Ok(())
         })?;

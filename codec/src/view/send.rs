@@ -90,7 +90,7 @@ impl<'a> SendView<'a> {
                     }
                 }
                 CONTENT => view.content = cursor.bytes()?,
-                key => other(&table::SEND, key, cursor)?,
+                key => *cursor = other(&table::SEND, key, *cursor)?,
             }
             Ok(())
         })?;

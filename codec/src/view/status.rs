@@ -56,7 +56,7 @@ impl<'a> StatusView<'a> {
                 STATE => view.state_number = enum_value(cursor.varint()?),
                 BY => view.by = cursor.str()?,
                 CODE => view.code_number = low32(cursor.varint()?),
-                key => other(&table::STATUS, key, cursor)?,
+                key => *cursor = other(&table::STATUS, key, *cursor)?,
             }
             Ok(())
         })?;
