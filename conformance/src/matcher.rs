@@ -271,4 +271,4 @@ pub(crate) fn show_message(message: &DynamicMessage) -> String {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -45,7 +45,7 @@ pub struct CaseReport {
     /// How many of them failed.
     pub failed_variants: usize,
     /// How long it took.
-    #[serde(serialize_with = "json::millis")]
+    #[serde(rename = "duration_ms", serialize_with = "json::millis")]
     pub duration: Duration,
     /// All frames, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]

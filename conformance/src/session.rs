@@ -334,3 +334,6 @@ impl FaultSwitch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
         .filter(|sign| !sign.is_whitespace())
         .map(|sign| sign.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     Some(
