@@ -101,3 +101,44 @@ impl<'a> Take<'a> {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Put, Take};
+
+    #[track_caller]
+    fn check(value: u64, len: usize) {
+        let mut bytes = Vec::new();
+        bytes.put_num(value);
+        bytes.put_opt(Some(value));
+        assert_eq!(Take(&bytes).num(), Some(value));
+        let mut take = Take(&bytes);
+        assert_eq!(take.num(), Some(value));
+        assert_eq!(take.opt(), Some(Some(value)));
+        assert!(take.is_empty());
+        for cut in 0..len {
+            assert_eq!(Take(&bytes[..cut]).num(), None, "{value} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn numbers_come_back() {
+        for (value, len) in [(0, 1), (127, 1), (128, 2), (1 << 35, 6), (u64::MAX - 1, 10)] {
+            check(value, len);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_nothing() {
+        let mut bytes = Vec::new();
+        bytes.put_blob(b"hello");
+        bytes.put_opt(None);
+        let mut take = Take(&bytes);
+        assert_eq!((take.text(), take.opt()), (Some("hello"), Some(None)));
+        assert_eq!(Take(&bytes[..5]).blob(), None);
+        assert_eq!(Take(&[0xFF; 20]).num(), None);
+        assert_eq!(Take(b"\x02\xff\xfe").text(), None);
+        assert_eq!(Take(&[]).byte(), None);
+        assert_eq!(Take(&[1, 2, 3]).array::<4>(), None);
+    }
+}

@@ -220,3 +220,21 @@ impl Budget {
         self.total <= MUST_ANSWER_BUDGET
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Budget;
+    use crate::api::Millis;
+
+    #[test]
+    fn the_window_of_the_budget_slides() {
+        let mut budget = Budget::default();
+        for n in 0..1000 {
+            assert!(budget.spend(Millis(n * 9)), "{n}");
+        }
+        assert!(!budget.spend(Millis(9_999)));
+        // The first two are out of the window by now, and one was spent in vain.
+        assert!(budget.spend(Millis(10_009)));
+        assert!(!budget.spend(Millis(10_009)));
+    }
+}

@@ -131,3 +131,74 @@ fn join_older_half(list: &mut Vec<Unread>) {
 
 /// All conversations that have a message.
 pub(crate) type Convs = HashMap<ConvKey, Conv>;
+
+#[cfg(test)]
+mod tests {
+    use super::{Conv, MAX_UNREAD};
+    use crate::ids::MsgId;
+    use crate::store::UserKey;
+
+    const ALICE: UserKey = UserKey(1);
+    const BOB: UserKey = UserKey(2);
+
+    fn conv(messages: &[(u64, bool)]) -> Conv {
+        let mut conv = Conv::default();
+        for (msg, asked) in messages {
+            conv.note(ALICE, MsgId(*msg), *asked);
+        }
+        conv
+    }
+
+    #[track_caller]
+    fn check(conv: &Conv, old: u64, new: u64, told: Option<u64>) {
+        let found = conv.newly_read(BOB, MsgId(old), MsgId(new), |_| true);
+        assert_eq!(
+            found,
+            told.map(|msg| (ALICE, MsgId(msg)))
+                .into_iter()
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_mark_names_the_highest_message_if_one_asked() {
+        let conv = conv(&[(1, false), (2, true), (3, false), (4, false), (5, true)]);
+        check(&conv, 0, 1, None);
+        check(&conv, 0, 2, Some(2));
+        check(&conv, 0, 4, Some(4));
+        check(&conv, 2, 4, None);
+        check(&conv, 4, 9, Some(5));
+        assert_eq!(
+            conv.newly_read(ALICE, MsgId(0), MsgId(9), |_| true),
+            [],
+            "own messages are not read"
+        );
+        assert_eq!(
+            conv.newly_read(BOB, MsgId(0), MsgId(4), |_| false),
+            [],
+            "those that expired do not count"
+        );
+    }
+
+    #[test]
+    fn what_was_read_is_dropped() {
+        let mut conv = conv(&[(1, true), (2, true)]);
+        conv.drop_read(ALICE, MsgId(1));
+        check(&conv, 0, 9, Some(2));
+        conv.lost(ALICE, MsgId(2));
+        check(&conv, 0, 9, None);
+        conv.drop_read(ALICE, MsgId(2));
+        assert!(conv.unread.is_empty());
+    }
+
+    #[test]
+    fn a_user_who_never_marks_costs_no_more() {
+        let mut conv = Conv::default();
+        for msg in 1..=100_000 {
+            conv.note(ALICE, MsgId(msg), true);
+        }
+        assert!(conv.unread[&ALICE].len() <= MAX_UNREAD);
+        check(&conv, 0, 100_000, Some(100_000));
+        check(&conv, 99_999, 100_000, Some(100_000));
+    }
+}

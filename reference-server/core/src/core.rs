@@ -224,6 +224,7 @@ impl Core {
                 continue;
             };
             conn.dirty = false;
+            //# [ERR-031]
             if let Some(max_frame) = conn.new_max_frame.take() {
                 // Before the bytes, because the client may answer LOGIN_OK with a long frame at once.
                 self.outputs.push_back(Output::SetMaxFrame {

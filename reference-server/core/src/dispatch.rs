@@ -12,6 +12,7 @@ use crate::refuse::{Farewell, Handled, Refusal};
 
 impl Core {
     //# [FRM-025]
+    //# [ERR-038]
     pub(crate) fn on_frame(&mut self, conn: ConnId, frame: RawFrame) {
         let now = self.now;
         let Some(state) = self.conns.get_mut(&conn) else {

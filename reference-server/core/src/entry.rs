@@ -202,6 +202,7 @@ pub(crate) fn put_message(out: &mut BytesMut, max_frame: u32, place: Place, tail
 }
 
 //# [SND-070]
+//# [SND-071]
 /// The tail of a MESSAGE whose content stays behind.
 fn without_content(tail: &[u8]) -> Option<Bytes> {
     let view = MessageView::decode(tail).ok()?;
@@ -221,4 +222,125 @@ fn without_content(tail: &[u8]) -> Option<Bytes> {
         content: &[],
     };
     Some(short.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use tidewire_codec::view::{MessageView, StatusView, TargetView};
+    use tidewire_codec::{Decoder, Flags, FrameType, Item, MessageTail};
+
+    use super::{EntryKind, EntryMeta, MessageMeta, Place, put_entry};
+    use crate::api::Millis;
+    use crate::ids::{ConvKey, DeviceUid, GroupId, MsgId};
+    use crate::msgs::Traits;
+    use crate::store::{Pos, UserKey};
+
+    const PLACE: Place = Place {
+        pos: Pos(300),
+        prev: Pos(299),
+        age_ms: 5,
+        ttl_ms: 70,
+    };
+
+    #[test]
+    fn what_the_core_notes_comes_back() {
+        let message = MessageMeta {
+            id: MsgId(u64::MAX >> 1),
+            deadline: Millis(5_000),
+            sender: UserKey(1),
+            conv: ConvKey::Direct(UserKey(1), UserKey(300)),
+            rev: 0,
+            recipient: true,
+            traits: Traits {
+                read: true,
+                loopback: true,
+                ..Traits::default()
+            },
+        };
+        let group = MessageMeta {
+            conv: ConvKey::Group(GroupId(5)),
+            rev: 9,
+            recipient: false,
+            ..message
+        };
+        for kind in [
+            EntryKind::Message(message),
+            EntryKind::Message(group),
+            EntryKind::Status,
+            EntryKind::GroupEvent,
+            EntryKind::Expired,
+        ] {
+            let meta = EntryMeta {
+                made: Millis(4_000),
+                origin: DeviceUid(2),
+                kind,
+            };
+            let bytes = meta.encode();
+            assert_eq!(
+                format!("{:?}", EntryMeta::decode(&bytes)),
+                format!("{:?}", Some(meta))
+            );
+            for len in 0..bytes.len() {
+                assert!(
+                    EntryMeta::decode(&bytes[..len]).is_none(),
+                    "{kind:?} cut at {len}"
+                );
+            }
+        }
+    }
+
+    #[track_caller]
+    fn frame(frame_type: FrameType, max_frame: u32, tail: &[u8]) -> tidewire_codec::RawFrame {
+        let mut bytes = BytesMut::new();
+        put_entry(&mut bytes, frame_type, max_frame, PLACE, tail);
+        let mut decoder = Decoder::new(false);
+        decoder.set_max_frame(max_frame);
+        match decoder.poll(&mut bytes) {
+            Some(Item::Frame(frame)) if bytes.is_empty() => frame,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_its_place_and_its_tail() {
+        let frame = frame(FrameType::STATUS, 16_384, b"\x30\x09\x38\x02");
+        assert_eq!((frame.flags, frame.reference), (Flags::LOGGED, 0));
+        let status = StatusView::decode(&frame.body).unwrap_or_default();
+        assert_eq!(
+            (status.pos, status.prev_pos, status.age_ms, status.msg_id),
+            (300, 299, 5, 9)
+        );
+    }
+
+    #[test]
+    fn content_goes_as_long_as_the_frame_has_room() {
+        let content = vec![7; 16_384];
+        let whole = |len: usize| MessageTail {
+            msg_id: 9,
+            from: "alice",
+            target: Some(TargetView::User("bob")),
+            content_len: len as u64,
+            content: &content[..len],
+            ..MessageTail::default()
+        };
+        let most = (0..=content.len()).rev().find(|len| {
+            let frame = frame(FrameType::MESSAGE, 16_384, &whole(*len).to_bytes());
+            MessageView::decode(&frame.body).is_ok_and(|view| !view.content_omitted)
+        });
+        let most = most.unwrap_or_default();
+        assert_eq!(
+            frame(FrameType::MESSAGE, 16_384, &whole(most).to_bytes())
+                .body
+                .len(),
+            16_384
+        );
+        let short = frame(FrameType::MESSAGE, 16_384, &whole(most + 1).to_bytes());
+        let view = MessageView::decode(&short.body).unwrap_or_default();
+        assert!(view.content_omitted && view.content.is_empty());
+        assert_eq!(
+            (view.content_len, view.ttl_ms, view.from),
+            (most as u64 + 1, 70, "alice")
+        );
+    }
 }

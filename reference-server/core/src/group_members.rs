@@ -261,6 +261,7 @@ impl Core {
         })
     }
 
+    //# [GRP-061]
     pub(crate) fn check_group_count(&self, user: UserKey) -> Handled {
         let limit = self.cfg.max_groups_per_user;
         let count = self.users.get(user).map_or(0, |user| user.groups.len()) + 1;

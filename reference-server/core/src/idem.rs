@@ -49,3 +49,125 @@ pub(crate) fn op_digest(op: &proto::GroupOp) -> u128 {
     fields.requires.clear();
     xxh3_128(&fields.encode_to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use tidewire_codec::proto::{self, Receipts};
+    use tidewire_codec::view::{SendView, TargetView};
+
+    use super::{op_digest, send_digest};
+
+    fn send() -> SendView<'static> {
+        SendView {
+            target: Some(TargetView::User("bob")),
+            delivery_number: 1,
+            content: b"hi",
+            ..SendView::default()
+        }
+    }
+
+    #[test]
+    fn every_field_counts() {
+        let others = [
+            SendView {
+                target: Some(TargetView::User("bo")),
+                ..send()
+            },
+            SendView {
+                target: Some(TargetView::Group(1)),
+                ..send()
+            },
+            SendView {
+                delivery_number: 2,
+                ..send()
+            },
+            SendView {
+                app_type: 1,
+                ..send()
+            },
+            SendView {
+                content_type: "b",
+                ..send()
+            },
+            SendView {
+                ttl_ms: Some(0),
+                ..send()
+            },
+            SendView {
+                ttl_ms: Some(1),
+                ..send()
+            },
+            SendView {
+                receipts: Some(Receipts {
+                    delivered: false,
+                    read: false,
+                }),
+                ..send()
+            },
+            SendView {
+                receipts: Some(Receipts {
+                    delivered: true,
+                    read: false,
+                }),
+                ..send()
+            },
+            SendView {
+                reply_to: Some(1),
+                ..send()
+            },
+            SendView {
+                thread: Some(1),
+                ..send()
+            },
+            SendView {
+                replaces: Some(1),
+                ..send()
+            },
+            SendView {
+                priority: 1,
+                ..send()
+            },
+            SendView {
+                content: b"h",
+                ..send()
+            },
+            SendView {
+                content: b"",
+                ..send()
+            },
+            send(),
+        ];
+        let digests: std::collections::BTreeSet<u128> = others.iter().map(send_digest).collect();
+        assert_eq!(digests.len(), others.len());
+        // The key itself is no part of what is compared.
+        assert_eq!(
+            send_digest(&SendView {
+                idem: b"x",
+                ..send()
+            }),
+            send_digest(&send())
+        );
+    }
+
+    #[test]
+    fn requires_does_not_count() {
+        let op = proto::GroupOp {
+            group: 1,
+            ..Default::default()
+        };
+        assert_eq!(
+            op_digest(&proto::GroupOp {
+                requires: vec![3],
+                ..op.clone()
+            }),
+            op_digest(&op)
+        );
+        assert_ne!(
+            op_digest(&proto::GroupOp {
+                if_rev: Some(0),
+                ..op.clone()
+            }),
+            op_digest(&op)
+        );
+    }
+}

@@ -151,3 +151,49 @@ impl Inbox {
             .chain(self.own.iter().map(|own| own.msg))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Inbox;
+    use crate::ids::{DeviceUid, MsgId};
+    use crate::store::Pos;
+
+    #[test]
+    fn an_ack_takes_what_it_covers() {
+        let mut inbox = Inbox::default();
+        for n in 1..=4 {
+            inbox.push(Pos(n), MsgId(10 * n));
+        }
+        assert!(inbox.holds(MsgId(20)) && !inbox.holds(MsgId(25)));
+        let mut taken = Vec::new();
+        while let Some(waiting) = inbox.pop_covered(Pos(2)) {
+            inbox.settle();
+            taken.push(waiting.msg.0);
+        }
+        assert_eq!((taken, inbox.len()), (vec![10, 20], 2));
+        assert_eq!(inbox.first_live(|msg| msg != MsgId(30)), Some(Pos(4)));
+    }
+
+    #[test]
+    fn the_sending_device_does_not_take_its_own() {
+        let mut inbox = Inbox::default();
+        inbox.push_own(Pos(1), MsgId(10), DeviceUid(1));
+        assert!(inbox.pop_own(Pos(9), DeviceUid(1)).is_none());
+        assert!(inbox.pop_own(Pos(0), DeviceUid(2)).is_none());
+        assert_eq!(inbox.first_live(|_| false), Some(Pos(1)));
+        assert!(inbox.pop_own(Pos(9), DeviceUid(2)).is_some());
+        assert!(!inbox.holds(MsgId(10)));
+    }
+
+    #[test]
+    fn expired_messages_do_not_pile_up() {
+        let mut inbox = Inbox::default();
+        for n in 1..=100 {
+            inbox.push(Pos(n), MsgId(n));
+            inbox.settle();
+        }
+        assert!(inbox.wants_compaction());
+        inbox.compact(|_| false);
+        assert!(!inbox.wants_compaction() && inbox.all().next().is_none());
+    }
+}

@@ -162,3 +162,73 @@ fn take_idem(take: &mut Take<'_>) -> Option<Accepted> {
         digest: u128::from_be_bytes(take.array()?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Record, SendRecord};
+    use crate::api::Millis;
+    use crate::bin::Take;
+    use crate::groups::AcceptedOp;
+    use crate::ids::{ConvKey, DeviceUid, GroupId, MsgId};
+    use crate::msgs::{Accepted, Traits};
+    use crate::store::UserKey;
+
+    #[test]
+    fn records_come_back_in_their_order() {
+        let idem = Accepted {
+            device: DeviceUid(3),
+            key: [9; 16],
+            digest: u128::MAX - 5,
+        };
+        let send = SendRecord {
+            id: MsgId(1 << 40),
+            idem,
+            conv: ConvKey::Group(GroupId(77)),
+            rev: 4,
+            sender: UserKey(2),
+            accepted_at: Millis(1_000),
+            deadline: Millis(2_000),
+            traits: Traits {
+                delivered: true,
+                offline: true,
+                ..Traits::default()
+            },
+        };
+        let op = AcceptedOp {
+            at: Millis(5),
+            device: DeviceUid(1),
+            key: [1; 16],
+            digest: 2,
+            group: GroupId(3),
+            rev: 4,
+        };
+        let records = [
+            Record::Send(send),
+            Record::Send(SendRecord {
+                conv: ConvKey::Direct(UserKey(1), UserKey(2)),
+                rev: 0,
+                ..send
+            }),
+            Record::GroupOp(op),
+            Record::Expired(MsgId(1), vec![UserKey(2), UserKey(3)]),
+            Record::Failed(MsgId(1), UserKey(2)),
+        ];
+        let mut value = Vec::new();
+        for record in &records {
+            record.encode(&mut value);
+        }
+        let mut take = Take(&value);
+        for record in &records {
+            assert_eq!(
+                format!("{:?}", Record::decode(&mut take)),
+                format!("{:?}", Some(record))
+            );
+        }
+        assert!(take.is_empty());
+        for len in 1..value.len() {
+            let mut take = Take(&value[..len]);
+            while !take.is_empty() && Record::decode(&mut take).is_some() {}
+        }
+        assert!(Record::decode(&mut Take(&[77])).is_none());
+    }
+}

@@ -400,6 +400,7 @@ fn resume(wish: Option<proto::Resume>, epoch: u64, head: Pos, trunc: Pos) -> (Re
         //# [LGN-020]
         None => (ResumeResult::Fresh, trunc),
         //# [LGN-021]
+        //# [LGN-027]
         Some(wish) if wish.epoch == epoch && wish.pos <= head.0 && wish.pos >= trunc.0 => {
             (ResumeResult::Resumed, Pos(wish.pos))
         }

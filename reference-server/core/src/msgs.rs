@@ -255,6 +255,7 @@ impl Messages {
         };
     }
 
+    //# [EXP-005]
     //# [EXP-018]
     /// When the life of a message ends of which an entry says `written`.
     pub(crate) fn deadline_of(&self, id: MsgId, written: Millis) -> Millis {

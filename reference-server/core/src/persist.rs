@@ -378,3 +378,6 @@ pub(crate) fn take_counters(value: &[u8]) -> Option<Counters> {
         committed: take.time()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,69 @@ fn truncation(
     }
     (trunc > user.trunc).then_some(trunc)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_CHECKPOINTS, note_checkpoint, truncation};
+    use crate::api::Millis;
+    use crate::ids::{DeviceUid, MsgId};
+    use crate::store::{Pos, UserKey};
+    use crate::users::{Device, User};
+
+    fn user(cursors: &[u64]) -> User {
+        let mut user = User::new(UserKey(1), "alice", 1);
+        for (uid, cursor) in (1..).zip(cursors) {
+            user.devices.push(Device {
+                id: [uid as u8; 16],
+                uid: DeviceUid(uid),
+                agent: String::new(),
+                last_login: Millis(0),
+                cursor: Pos(*cursor),
+                session: None,
+                keys: 0,
+            });
+        }
+        // Ten entries an hour.
+        for hour in 1..=10 {
+            user.head = Pos(10 * hour);
+            note_checkpoint(&mut user, Millis(hour));
+        }
+        user
+    }
+
+    #[track_caller]
+    fn check(user: &User, lifetime: u64, retention: u64, trunc: Option<u64>) {
+        let found = truncation(user, Millis(lifetime), Millis(retention), |_| true);
+        assert_eq!(found, trunc.map(Pos));
+    }
+
+    #[test]
+    fn a_log_is_cut_where_everybody_has_been() {
+        let mut user = user(&[55, 100]);
+        check(&user, 0, 0, None);
+        check(&user, 0, 3, Some(30));
+        check(&user, 0, 8, Some(55));
+        check(&user, 7, 8, Some(70));
+        user.inbox.push(Pos(41), MsgId(1));
+        check(&user, 7, 8, Some(40));
+        user.trunc = Pos(40);
+        check(&user, 7, 8, None);
+    }
+
+    #[test]
+    fn without_devices_only_the_lifetime_counts() {
+        check(&user(&[]), 0, 9, None);
+        check(&user(&[]), 2, 9, Some(20));
+    }
+
+    #[test]
+    fn checkpoints_are_bounded_and_never_too_young() {
+        let mut user = user(&[]);
+        for hour in 11..=5_000 {
+            user.head = Pos(10 * hour);
+            note_checkpoint(&mut user, Millis(hour));
+        }
+        assert!(user.checkpoints.len() <= MAX_CHECKPOINTS);
+        assert!(user.checkpoints.iter().all(|(at, pos)| pos.0 == 10 * at.0));
+    }
+}

@@ -506,9 +506,15 @@ impl Client {
     }
 }
 
+/// `TIDEWIRE_SIM_SEEDS=4000` runs as many; by default enough for every push.
+fn seeds() -> u64 {
+    let wanted = std::env::var("TIDEWIRE_SIM_SEEDS").ok();
+    wanted.and_then(|seeds| seeds.parse().ok()).unwrap_or(150)
+}
+
 #[test]
 fn nothing_is_lost_doubled_or_reordered() {
-    for seed in 0..150 {
+    for seed in 0..seeds() {
         Simulation::new(seed).run();
     }
 }
