@@ -8,6 +8,7 @@
 
 mod control;
 mod expiry;
+mod garbage;
 mod group;
 mod login;
 mod restart;
