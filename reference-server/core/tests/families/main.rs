@@ -9,11 +9,14 @@
 mod bounds;
 mod control;
 mod expiry;
+mod frames;
 mod garbage;
 mod group;
+mod group_rules;
 mod login;
 mod restart;
 mod send;
 mod simulation;
 mod status;
+mod team;
 mod world;
