@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use prost::Message;
 use tidewire_codec::Permissions;
-use tidewire_codec::limits::GROUP_INFO_MEMBERS;
+use tidewire_codec::limits::{GROUP_INFO_MEMBERS, MAX_FRAME_FLOOR};
 use tidewire_codec::proto::{self, GroupChange};
 
 use crate::core::Core;
@@ -15,9 +15,9 @@ use crate::groups::{Group, may};
 use crate::ids::{DeviceUid, GroupId};
 use crate::store::{Body, UserKey};
 
-/// Names in one GROUP_EVENT take at most so many bytes, so that it fits into the smallest frame a client may announce.
-/// More of them go into further events of the same revision.
-const MAX_NAMES_BYTES: usize = 12_288;
+/// A GROUP_EVENT takes at most so many bytes without its place in a log, so that it fits into the smallest frame that a
+/// client may announce: three fields of one byte for the key and ten for the number go before it.
+const MAX_EVENT_BYTES: usize = MAX_FRAME_FLOOR as usize - 3 * 11;
 
 /// A change to announce.
 #[derive(Clone, Debug)]
@@ -121,16 +121,20 @@ impl Core {
             event.flags = Some(group.flags.0);
             event.permissions = Some(mask);
         }
+        //# [GRP-021]
         let mut tails = Vec::new();
-        let mut bytes = 0;
+        let empty = event.encoded_len();
+        let mut len = empty;
         for user in &what.users {
             let user = name(*user);
-            bytes += user.len() + 2;
-            if bytes > MAX_NAMES_BYTES {
+            // Key and length take a byte each, as names are shorter than 128 bytes.
+            let more = user.len() + 2;
+            if len + more > MAX_EVENT_BYTES {
                 tails.push(event.encode_to_vec().into());
                 event.users.clear();
-                bytes = user.len() + 2;
+                len = empty;
             }
+            len += more;
             event.users.push(user);
         }
         tails.push(event.encode_to_vec().into());

@@ -259,6 +259,8 @@ fn many_names_go_in_several_events() {
     w.info(alice, op(id, add(&all)));
     let told = events(&w.take(bob));
     assert!(told[1..].iter().all(|event| event.rev == 2));
+    // 247 names of 64 bytes and what else there is fill a frame of 16,384 bytes.
+    assert_eq!(told[1].users.len(), 247);
     assert_eq!(
         told[1..]
             .iter()
