@@ -143,7 +143,12 @@ fn device(slot: usize) -> Bytes {
     Bytes::copy_from_slice(&id)
 }
 
-async fn ping(connection: &mut Connection, reference: u32, budget: Duration) -> Result<(), Miss> {
+/// Waits for the PONG to a PING; what comes before it is of no interest.
+pub(super) async fn ping(
+    connection: &mut Connection,
+    reference: u32,
+    budget: Duration,
+) -> Result<(), Miss> {
     send(
         connection,
         FrameType::PING,

@@ -4,15 +4,19 @@ from .schema import LIMITS, SCALARS, SCHEMA, Field, Message
 
 
 class Malformed(ValueError):
-    """The bytes are no message of this kind."""
+    """The bytes are no message of this kind. `field` is the dotted name of the culprit, where it is known."""
+
+    def __init__(self, text: str, field: str | None = None, number: int | None = None):
+        super().__init__(text)
+        self.field, self.number = field, number
 
 
 class TooManyItems(Malformed):
     """A repeated field is longer than its bound."""
 
     def __init__(self, name: str, limit: int, actual: int):
-        super().__init__(f"{name} has {actual} items, more than {limit}")
-        self.field, self.limit, self.actual = name, limit, actual
+        super().__init__(f"{name} has {actual} items, more than {limit}", name)
+        self.limit, self.actual = limit, actual
 
 
 def varint(value: int) -> bytes:
@@ -82,88 +86,134 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def records(data: bytes):
-    """Each field of a body as (number, wire type, value)."""
+    """Each field of a body as (number, wire type, value, the bytes it stands in)."""
     at = 0
     while at < len(data):
+        start = at
         tag, at = read_varint(data, at)
         number, kind = tag >> 3, tag & 7
         if not 0 < number < 1 << 29:
             raise Malformed(f"field number {number}")
-        if kind == 0:
-            value, at = read_varint(data, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-            value, at = data[at : at + size], at + size
-        elif kind == 2:
-            size, at = read_varint(data, at)
-            value, at = data[at : at + size], at + size
-        else:
-            raise Malformed(f"wire type {kind}")
-        if at > len(data):
-            raise Malformed(f"field {number} is cut short")
-        yield number, kind, value
+        try:
+            if kind == 0:
+                value, at = read_varint(data, at)
+            elif kind in (1, 5):
+                size = 8 if kind == 1 else 4
+                value, at = data[at : at + size], at + size
+            elif kind == 2:
+                size, at = read_varint(data, at)
+                value, at = data[at : at + size], at + size
+            else:
+                raise Malformed(f"wire type {kind}")
+            if at > len(data):
+                raise Malformed(f"field {number} is cut short")
+        except Malformed as error:
+            raise Malformed(str(error), number=number) from None
+        yield number, kind, value, data[start:at]
 
 
-def decode(name: str, data: bytes, depth: int = 1) -> dict:
-    """The known fields that are present; unknown ones are passed over. Checks every bound of the specification.
+def decode(name: str, data: bytes, unknown: list[bytes] | None = None) -> dict:
+    """The known fields that are present. Unknown ones of the body itself go to `unknown`, as their bytes.
 
-    Raises Malformed or TooManyItems.
+    Checks every bound of the specification that the bytes alone can break. Raises Malformed or TooManyItems.
     """
+    return _decode(SCHEMA.messages[name], [data], 1, "", [] if unknown is None else unknown)
+
+
+def _decode(message: Message, pieces: list[bytes], depth: int, path: str, unknown: list[bytes]) -> dict:
+    """One message that stands in one or more pieces, which proto3 merges as if they were one."""
+    #= spec/01-framing.md#bodies
+    ## [FRM-033] A decoder MUST refuse a body that nests messages more than 16 deep.
     if depth > LIMITS["MAX_NESTING"]:
-        raise Malformed("nested too deep")
-    message = SCHEMA.messages[name]
-    _count(message, data)
-    values: dict = {}
-    for number, kind, raw in records(data):
-        field = message.by_number.get(number)
-        if field is None:
-            continue
-        if field.oneof:
-            for other in message.by_name.values():
-                if other.oneof == field.oneof and other is not field:
-                    values.pop(other.name, None)
-        packable = field.type not in ("string", "bytes") and field.type not in SCHEMA.messages
-        if field.repeated and packable and kind == 2:
-            at = 0
-            while at < len(raw):
-                item, at = read_varint(raw, at)
-                values.setdefault(field.name, []).append(_value(field, 0, item, depth))
-        elif field.repeated:
-            values.setdefault(field.name, []).append(_value(field, kind, raw, depth))
-        elif field.type in SCHEMA.messages and field.name in values:
-            values[field.name] = {**values[field.name], **_value(field, kind, raw, depth)}
-        else:
-            values[field.name] = _value(field, kind, raw, depth)
+        raise Malformed("nested too deep", path[:-1])
+    try:
+        _count(message, pieces, path)
+        values: dict = {}
+        nested: dict[str, list[bytes]] = {}
+        for piece in pieces:
+            for number, kind, raw, whole in records(piece):
+                field = message.by_number.get(number)
+                if field is None:
+                    unknown.append(whole)
+                    continue
+                _replace(message, field, values, nested, depth, path)
+                if field.type in SCHEMA.messages and not field.repeated:
+                    _expect(field, kind, 2, path)
+                    nested.setdefault(field.name, []).append(raw)
+                elif field.repeated:
+                    values.setdefault(field.name, []).extend(_items(field, kind, raw, depth, path))
+                else:
+                    values[field.name] = _value(field, kind, raw, depth, path)
+    except Malformed as error:
+        known = message.by_number.get(error.number or 0)
+        if error.field is None and known is not None:
+            raise Malformed(str(error), path + known.name) from None
+        raise
+    for name, parts in nested.items():
+        values[name] = _decode(SCHEMA.messages[message.by_name[name].type], parts, depth + 1, f"{path}{name}.", [])
     return values
 
 
-def _count(message: Message, data: bytes) -> None:
+def _replace(message: Message, field: Field, values: dict, nested: dict, depth: int, path: str) -> None:
+    """Of the members of a oneof the last one counts; what it replaces has to decode all the same."""
+    if field.oneof is None:
+        return
+    for other in message.by_name.values():
+        if other.oneof == field.oneof and other is not field:
+            values.pop(other.name, None)
+            if other.name in nested:
+                _decode(SCHEMA.messages[other.type], nested.pop(other.name), depth + 1, f"{path}{other.name}.", [])
+
+
+def _packable(field: Field) -> bool:
+    return field.type not in ("string", "bytes") and field.type not in SCHEMA.messages
+
+
+def _count(message: Message, pieces: list[bytes], path: str) -> None:
     """Bounds of repeated fields, before anything is built."""
     counts: dict[str, int] = {}
-    for number, kind, raw in records(data):
-        field = message.by_number.get(number)
-        if field is None or not field.repeated:
-            continue
-        packed = kind == 2 and field.type not in ("string", "bytes") and field.type not in SCHEMA.messages
-        items = sum(byte < 0x80 for byte in raw) if packed else 1
-        counts[field.name] = counts.get(field.name, 0) + items
+    for piece in pieces:
+        for number, kind, raw, _ in records(piece):
+            field = message.by_number.get(number)
+            if field is not None and field.repeated:
+                items = sum(byte < 0x80 for byte in raw) if kind == 2 and _packable(field) else 1
+                counts[field.name] = counts.get(field.name, 0) + items
     for name, actual in counts.items():
         limit = LIMITS["MAX_FEATURES" if name in ("features", "requires") else "MAX_ITEMS"]
+        #= spec/01-framing.md#bodies
+        ## [FRM-034] A decoder MUST refuse a body in which a repeated field has more items than its bound, before it allocates room for them.
         if actual > limit:
-            raise TooManyItems(name, limit, actual)
+            raise TooManyItems(path + name, limit, actual)
 
 
-def _value(field: Field, kind: int, raw, depth: int):
-    bytewise = field.type in ("string", "bytes") or field.type in SCHEMA.messages
-    if kind != (2 if bytewise else 0):
-        raise Malformed(f"wire type {kind} for {field.name}")
+def _items(field: Field, kind: int, raw, depth: int, path: str) -> list:
+    """What one record adds to a repeated field: one item, or a packed run of numbers."""
+    if kind != 2 or not _packable(field):
+        return [_value(field, kind, raw, depth, path)]
+    items, at = [], 0
+    while at < len(raw):
+        try:
+            item, at = read_varint(raw, at)
+        except Malformed as error:
+            raise Malformed(str(error), path + field.name) from None
+        items.append(_value(field, 0, item, depth, path))
+    return items
+
+
+def _expect(field: Field, kind: int, wanted: int, path: str) -> None:
+    if kind != wanted:
+        raise Malformed(f"wire type {kind} for {field.name}", path + field.name)
+
+
+def _value(field: Field, kind: int, raw, depth: int, path: str):
+    _expect(field, kind, 0 if _packable(field) else 2, path)
     if field.type in SCHEMA.messages:
-        return decode(field.type, raw, depth + 1)
+        return _decode(SCHEMA.messages[field.type], [raw], depth + 1, f"{path}{field.name}.", [])
     if field.type == "string":
         try:
             return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise Malformed(f"{field.name} is not UTF-8") from error
+        except UnicodeDecodeError:
+            raise Malformed(f"{field.name} is not UTF-8", path + field.name) from None
     if field.type == "bytes":
         return bytes(raw)
     if field.type == "bool":
@@ -172,5 +222,33 @@ def _value(field: Field, kind: int, raw, depth: int):
         return raw & 0xFFFFFFFF
     if field.type in SCHEMA.enums:
         names = {number: name for name, number in SCHEMA.enums[field.type].items()}
+        #= spec/01-framing.md#bodies
+        ## [FRM-032] A receiver MUST treat an unknown enum value as the UNSPECIFIED value of that enum.
         return names.get(raw & 0xFFFFFFFF, names[0])
     return raw
+
+
+def to_json(name: str, values: dict) -> dict:
+    """A decoded body as the fixtures write it: defaults without presence left out, 64-bit numbers as text, bytes in hex."""
+    message = SCHEMA.messages[name]
+    out = {}
+    for key, value in values.items():
+        field = message.by_name[key]
+        if field.repeated:
+            if value:
+                out[key] = [_json(field, item) for item in value]
+        elif field.presence or field.type in SCHEMA.messages or not _is_default(field, value):
+            out[key] = _json(field, value)
+    return out
+
+
+def _is_default(field: Field, value) -> bool:
+    return value == next(iter(SCHEMA.enums[field.type])) if field.type in SCHEMA.enums else not value
+
+
+def _json(field: Field, value):
+    if field.type in SCHEMA.messages:
+        return to_json(field.type, value)
+    if field.type == "bytes":
+        return value.hex()
+    return str(value) if field.type == "uint64" else value
