@@ -6,7 +6,7 @@ use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
 
 use super::{Miss, Player, Variant};
 use crate::ladder::Event;
-use crate::session::{Payload, Send, Sweep};
+use crate::session::{Payload, Send, Sweep, Transport};
 use crate::value::{Expr, Val};
 use crate::verdict::FailureClass;
 
@@ -94,6 +94,10 @@ impl Player<'_> {
         }
         self.swept_len = Some(bytes.len());
         match self.variant {
+            // A message of WebSocket ends at the end of a frame, so it goes whole.
+            Variant::Split(_) if self.transport(actor) == Transport::Ws => {
+                self.send_bytes(actor, bytes).await
+            }
             Variant::Split(at) => {
                 let (first, second) = bytes.split_at(at.min(bytes.len()));
                 self.send_bytes(actor, first).await?;

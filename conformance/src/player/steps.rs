@@ -7,7 +7,7 @@ use super::expect::{Came, describe};
 use super::link::Link;
 use super::login::plain;
 use super::{Miss, Player};
-use crate::session::{Action, Admin, Expect, Known, Step};
+use crate::session::{Action, Admin, Expect, Known, Step, Transport};
 use crate::transport::{OpenError, Opening};
 use crate::value::{Expr, Val};
 use crate::verdict::FailureClass;
@@ -136,12 +136,7 @@ impl Player<'_> {
     }
 
     pub(super) async fn connect(&mut self, actor: usize, opening: &Opening) -> Result<(), Miss> {
-        let transport = self
-            .session
-            .actors
-            .get(actor)
-            .and_then(|actor| actor.transport);
-        let transport = transport.unwrap_or(self.stage.transport);
+        let transport = self.transport(actor);
         self.note(Some(actor), format!("connects over {transport}"));
         match self
             .stage
@@ -161,6 +156,16 @@ impl Player<'_> {
                 error.to_string(),
             )),
         }
+    }
+
+    /// How this actor's bytes travel.
+    pub(super) fn transport(&self, actor: usize) -> Transport {
+        let own = self
+            .session
+            .actors
+            .get(actor)
+            .and_then(|actor| actor.transport);
+        own.unwrap_or(self.stage.transport)
     }
 
     async fn refused(&mut self, actor: usize, opening: &Opening) -> Result<(), Miss> {
@@ -184,12 +189,7 @@ impl Player<'_> {
     }
 
     async fn connect_result(&mut self, actor: usize, opening: &Opening) -> Result<(), OpenError> {
-        let transport = self
-            .session
-            .actors
-            .get(actor)
-            .and_then(|actor| actor.transport);
-        let transport = transport.unwrap_or(self.stage.transport);
+        let transport = self.transport(actor);
         self.stage
             .testee
             .open(transport, opening, self.stage.budget)

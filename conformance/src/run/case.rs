@@ -75,7 +75,15 @@ pub(super) async fn play_case(
         }
     }
     let started = Instant::now();
-    let played = play_variants(shared, session, stage).await;
+    let (played, expected) = play_variants(shared, session, stage).await;
+    if played.is_empty() || played.len() < expected {
+        // Nothing played must never look like nothing wrong.
+        let reason = format!(
+            "{} of {expected} results of its sweep are there",
+            played.len()
+        );
+        return CaseReport::harness(session, &reason);
+    }
     let mut report = CaseReport::new(session, started.elapsed());
     report.variants = played.len();
     // A requirement is proved by a sweep only if every variant proves it.
@@ -130,7 +138,12 @@ fn rank(shared: &Shared, failure: &Failure) -> u8 {
     }
 }
 
-async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Stage) -> Vec<Played> {
+/// What was played, and how many results there have to be.
+async fn play_variants(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    stage: &Stage,
+) -> (Vec<Played>, usize) {
     let one = |variant| {
         play_one(
             Arc::clone(shared),
@@ -140,7 +153,7 @@ async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Sta
         )
     };
     let (mut played, rest): (Vec<Played>, Vec<Variant>) = match &session.sweep {
-        None => return vec![one(Variant::Plain).await],
+        None => return (vec![one(Variant::Plain).await], 1),
         Some(Sweep::Split { .. }) => {
             // How long the frame is shows when it is built; on WebSocket a frame cannot be split, and goes whole.
             let first = one(Variant::Split(1)).await;
@@ -161,13 +174,14 @@ async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Sta
         }
     };
     if played.first().is_some_and(|first| first.failure.is_some()) {
-        return played;
+        return (played, 1);
     }
+    let expected = played.len() + rest.len();
     if stage.is_alone || (session.is_exclusive() && !shared.options.all_parallel) {
         for variant in rest {
             played.push(one(variant).await);
         }
-        return played;
+        return (played, expected);
     }
     let mut jobs = JoinSet::new();
     for variant in rest {
@@ -178,7 +192,7 @@ async fn play_variants(shared: &Arc<Shared>, session: &Arc<Session>, stage: &Sta
             played.push(result);
         }
     }
-    played
+    (played, expected)
 }
 
 async fn play_one(

@@ -179,6 +179,13 @@ fn sweep(node: Node, steps: &[Step]) -> Parsed<Sweep> {
             if values.is_empty() {
                 return Err(Fault::new(line, "a sweep over no values"));
             }
+            let mut variables = 0;
+            values
+                .iter()
+                .for_each(|value| value.visit(&mut |_| variables += 1));
+            if variables > 0 {
+                return Err(Fault::new(line, "the values of a sweep are literals"));
+            }
             Sweep::Values(values)
         }
         _ => return Err(Fault::new(line, format!("unknown kind of sweep {kind:?}"))),

@@ -47,7 +47,8 @@ class State:
             return
         beside = self.path.with_suffix(".new")
         with open(beside, "w", encoding="utf-8") as file:
-            json.dump(self.data, file)
+            kept = [item for item in self.data["outbox"] if not item["volatile"]]
+            json.dump({**self.data, "outbox": kept}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, self.path)
@@ -85,8 +86,10 @@ class State:
 
     # The outbox: requests that wait for an answer, in the order in which the app made them.
 
-    def enqueue(self, name: str, body: dict, now_ms: int) -> dict:
-        item = {"id": self.data["next"], "name": name, "body": body, "since": now_ms, "tried": False, "result": None}
+    def enqueue(self, name: str, body: dict, now_ms: int, volatile: bool) -> dict:
+        """A volatile item does not outlive this process."""
+        item = {"id": self.data["next"], "name": name, "body": body, "since": now_ms, "tried": False}
+        item.update(result=None, volatile=volatile)
         self.data["next"] += 1
         self.data["outbox"].append(item)
         return item
