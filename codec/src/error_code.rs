@@ -22,9 +22,10 @@ impl Fault {
     //# [LGN-007] On a LOGIN with ref 0 or a body that does not decode the server MUST send GOAWAY INVALID_LOGIN and
     //# close.
     //= spec/02-errors-and-limits.md#what-is-answered-how
-    //# [ERR-020] To a request whose body does not decode the server MUST answer ERROR MALFORMED_BODY.
+    //# [ERR-020] To a request other than LOGIN whose body does not decode the server MUST answer ERROR MALFORMED_BODY.
     //= spec/02-errors-and-limits.md#what-is-answered-how
-    //# [ERR-021] On an event whose body does not decode the server MUST send GOAWAY MALFORMED_FRAME and close.
+    //# [ERR-021] On an event whose body does not decode or breaks a bound of items the server MUST send GOAWAY
+    //# MALFORMED_FRAME and close.
     /// What it costs that the body of `frame` does not decode: a request is answered, anything else ends the connection,
     /// and so does LOGIN.
     #[must_use]
@@ -79,8 +80,8 @@ impl PeerError {
     //# [ERR-010] Where a bound was broken, ERROR and GOAWAY MUST carry the bound in limit and the given value in
     //# actual.
     //= spec/02-errors-and-limits.md#what-is-answered-how
-    //# [ERR-022] To a request with more items in a repeated field than its bound the server MUST answer ERROR
-    //# TOO_MANY_ITEMS with limit and field.
+    //# [ERR-022] To a request other than LOGIN with more items in a repeated field than its bound the server MUST
+    //# answer ERROR TOO_MANY_ITEMS with limit and field.
     /// The body of the ERROR that answers the request.
     #[must_use]
     pub fn to_error(&self) -> proto::Error {

@@ -91,8 +91,8 @@ fn unknown_enum_values_are_unspecified() {
 
 //= spec/01-framing.md#bodies
 //= type=test
-//# [FRM-035] A decoder MUST refuse a body with a truncated field, an over-long varint, an invalid wire type or a string
-//# that is not UTF-8.
+//# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint longer than 10 bytes, a wire type other than
+//# 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
 #[test]
 fn malformed_bodies() {
     refused(
@@ -325,10 +325,11 @@ fn check_blame(raw: (FrameType, u32, Flags), body: &str, code: Code, reply: &str
 
 //= spec/02-errors-and-limits.md#what-is-answered-how
 //= type=test
-//# [ERR-020] To a request whose body does not decode the server MUST answer ERROR MALFORMED_BODY.
+//# [ERR-020] To a request other than LOGIN whose body does not decode the server MUST answer ERROR MALFORMED_BODY.
 //= spec/02-errors-and-limits.md#what-is-answered-how
 //= type=test
-//# [ERR-021] On an event whose body does not decode the server MUST send GOAWAY MALFORMED_FRAME and close.
+//# [ERR-021] On an event whose body does not decode or breaks a bound of items the server MUST send GOAWAY
+//# MALFORMED_FRAME and close.
 #[test]
 fn blame() {
     check_blame(

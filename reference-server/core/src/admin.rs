@@ -44,7 +44,8 @@ impl Core {
         self.outputs.push_back(Output::AdminReply { id, reply });
     }
 
-    //# [LGN-029]
+    //= spec/20-login.md#resume
+    //# [LGN-029] The epoch of a user log MUST stay the same as long as no position is used twice, across restarts too.
     fn put_user(&mut self, name: &str) -> AdminReply {
         if name.is_empty() || name.len() > MAX_USER_ID {
             return AdminReply::Invalid(format!(
@@ -76,8 +77,10 @@ impl Core {
         AdminReply::Created
     }
 
-    //# [LGN-041]
-    //# [LGN-048]
+    //= spec/20-login.md#tokens
+    //# [LGN-041] When a token is revoked, every session that lives by it MUST get GOAWAY TOKEN_REVOKED and be closed.
+    //= spec/20-login.md#tokens
+    //# [LGN-048] A revoked token MUST stay revoked across a restart.
     fn revoke_token(&mut self, digest: &TokenDigest) -> AdminReply {
         let Some(token) = self.users.tokens.get_mut(digest) else {
             return AdminReply::NotFound;
@@ -93,7 +96,8 @@ impl Core {
         let Some(key) = self.users.find(name) else {
             return AdminReply::NotFound;
         };
-        //# [LGN-044]
+        //= spec/20-login.md#tokens
+        //# [LGN-044] When a user is deleted, each of its sessions MUST get GOAWAY USER_DELETED and be closed.
         let sessions: Vec<ConnId> = self
             .users
             .get(key)
@@ -149,7 +153,9 @@ impl Core {
         AdminReply::Done
     }
 
-    //# [STA-033]
+    //= spec/40-status.md#order-of-states
+    //# [STA-033] When a user is deleted, the sender of each message that it had not received MUST get STATUS FAILED
+    //# with code RECIPIENT_DELETED for that msg_id.
     /// The recipient will never have the message.
     fn fail(&mut self, id: MsgId, recipient: UserKey) {
         let Some(msg) = self.msgs.get_mut(id) else {

@@ -31,8 +31,11 @@ impl Core {
         };
         if session.scan >= head {
             session.live = true;
-            //# [LGN-024]
-            //# [LGN-026]
+            //= spec/20-login.md#resume
+            //# [LGN-024] After the last entry of the backlog the server MUST send SYNCED, also where the backlog is
+            //# empty.
+            //= spec/20-login.md#resume
+            //# [LGN-026] The pos in SYNCED MUST be at least the head_pos of LOGIN_OK.
             if std::mem::take(&mut session.synced_owed) {
                 let pos = session.scan.0;
                 state.event(FrameType::SYNCED, &proto::Synced { pos });
@@ -80,7 +83,8 @@ impl Core {
                 break;
             }
         }
-        //# [LGN-025]
+        //= spec/20-login.md#resume
+        //# [LGN-025] SYNCED MUST come before any entry that was accepted after the SYNCED position.
         if let Some(session) = state.session.as_deref_mut()
             && end
             && !session.blocked
@@ -94,19 +98,26 @@ impl Core {
         self.arrive(read.conn);
     }
 
-    //# [SND-060]
-    //# [SND-064]
+    //= spec/30-send.md#sync
+    //# [SND-060] To SYNC the server MUST answer OK and then send every visible entry after after_pos again, ending with
+    //# SYNCED.
+    //= spec/30-send.md#sync
+    //# [SND-064] SYNC MUST NOT change the state of any message or the cursor.
     pub(crate) fn on_sync(&mut self, conn: ConnId, reference: u32, sync: &proto::Sync) -> Handled {
         let Some(user) = self.user_of(conn) else {
             return Ok(());
         };
         let (head, trunc) = (user.head, user.trunc);
         let after = Pos(sync.after_pos);
-        //# [SND-061]
+        //= spec/30-send.md#sync
+        //# [SND-061] A SYNC with after_pos above the head of the log MUST be answered with ERROR INVALID_FIELD for
+        //# after_pos.
         check(after <= head, || {
             Refusal::field("after_pos").bound(head.0, after.0)
         })?;
-        //# [SND-062]
+        //= spec/30-send.md#sync
+        //# [SND-062] A SYNC with after_pos below what is retained MUST be answered with ERROR INVALID_FIELD for
+        //# after_pos with the lowest possible value in limit.
         check(after >= trunc, || {
             Refusal::field("after_pos").bound(trunc.0, after.0)
         })?;
@@ -119,14 +130,17 @@ impl Core {
             session.blocked = false;
             session.synced_owed = true;
             session.scan = after;
-            //# [SND-063]
+            //= spec/30-send.md#sync
+            //# [SND-063] The first entry after SYNC MUST have a prev_pos of at most after_pos.
             session.prev = after;
         }
         self.arrive(conn);
         Ok(())
     }
 
-    //# [SND-072]
+    //= spec/30-send.md#large-content
+    //# [SND-072] To CONTENT_GET the server MUST answer CONTENT with bytes of the content from offset on, as many as the
+    //# client's max_frame has room for.
     pub(crate) fn on_content_get(
         &mut self,
         conn: ConnId,
@@ -190,7 +204,9 @@ impl Core {
         request: ContentRequest,
         page: &LogPage,
     ) -> Result<proto::Content, Refusal> {
-        //# [SND-073]
+        //= spec/30-send.md#large-content
+        //# [SND-073] CONTENT_GET for a pos that is no visible MESSAGE of the own log MUST be answered with ERROR
+        //# UNKNOWN_MESSAGE.
         let unknown = || Refusal::of(Code::UNKNOWN_MESSAGE);
         let session = self.session(conn).ok_or_else(unknown)?;
         let (pos, value) = page.entries.first().ok_or_else(unknown)?;
@@ -203,7 +219,9 @@ impl Core {
         check(*pos == request.pos && !hidden, unknown)?;
         let view = MessageView::decode(tail).map_err(|_| unknown())?;
         let whole = view.content.len() as u64;
-        //# [SND-074]
+        //= spec/30-send.md#large-content
+        //# [SND-074] CONTENT_GET with an offset above the content's length MUST be answered with ERROR INVALID_FIELD
+        //# for offset with limit and actual.
         check(request.offset <= whole, || {
             Refusal::field("offset").bound(whole, request.offset)
         })?;

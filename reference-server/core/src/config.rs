@@ -51,8 +51,10 @@ impl Default for Config {
 }
 
 impl Config {
-    //# [ERR-033]
-    //# [LGN-012]
+    //= spec/02-errors-and-limits.md#sizes
+    //# [ERR-033] The server MUST announce in LOGIN_OK a max_frame of at least 16,384 and at most 1,048,576.
+    //= spec/20-login.md#login-1
+    //# [LGN-012] idem_window_ms MUST be at least 86,400,000.
     /// The same with every value within what the protocol allows.
     #[must_use]
     pub fn clamped(mut self) -> Config {

@@ -123,8 +123,10 @@ impl Conn {
         }
     }
 
-    //# [FRM-020]
-    //# [FRM-021]
+    //= spec/01-framing.md#requests-and-replies
+    //# [FRM-020] The server MUST answer each request with exactly one reply that repeats its ref and has REPLY set.
+    //= spec/01-framing.md#requests-and-replies
+    //# [FRM-021] The reply MUST be the typed reply that the registry names for the request, or ERROR.
     /// Writes the reply to a request; `reference` 0 wants none.
     pub(crate) fn reply(&mut self, frame_type: FrameType, reference: u32, body: &impl Message) {
         if reference != 0 {
@@ -132,13 +134,15 @@ impl Conn {
         }
     }
 
-    //# [FRM-022]
+    //= spec/01-framing.md#requests-and-replies
+    //# [FRM-022] A frame that is an event MUST have ref 0 and REPLY clear.
     /// Writes an event that is no entry.
     pub(crate) fn event(&mut self, frame_type: FrameType, body: &impl Message) {
         put_frame(&mut self.out, Flags::NONE, frame_type, 0, body);
     }
 
-    //# [ERR-003]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-003] The sender of GOAWAY MUST close the connection after it and send no other frame.
     /// Says GOAWAY. Nothing is written after it.
     pub(crate) fn farewell(&mut self, farewell: &Farewell) {
         if !self.closing {
@@ -149,8 +153,11 @@ impl Conn {
 }
 
 impl Session {
-    //# [CTL-010]
-    //# [CTL-011]
+    //= spec/10-control.md#keepalive
+    //# [CTL-010] When nothing was received for 1.5 times the keepalive of LOGIN_OK, the server MUST send GOAWAY
+    //# KEEPALIVE_TIMEOUT and close.
+    //= spec/10-control.md#keepalive
+    //# [CTL-011] Before that time has passed the server MUST NOT close for want of traffic.
     /// How long a silence may be.
     pub(crate) fn patience_ms(&self) -> u64 {
         u64::from(self.keepalive_ms) * 3 / 2
@@ -194,7 +201,9 @@ pub(crate) fn put_frame(
     body.encode_raw(out);
 }
 
-//# [ERR-040]
+//= spec/02-errors-and-limits.md#budgets
+//# [ERR-040] When a PONG or ERROR would be the 1,001st on a connection within 10 seconds of server time, the server
+//# MUST send GOAWAY TOO_MANY_CONTROL_FRAMES in its place and close.
 /// How many PONG and ERROR replies a connection caused lately.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {

@@ -9,12 +9,17 @@ use crate::core::Core;
 use crate::refuse::{Handled, Refusal, check};
 
 impl Core {
-    //# [CTL-001]
-    //# [CTL-003]
-    //# [CTL-023]
+    //= spec/10-control.md#ping
+    //# [CTL-001] To PING the server MUST answer PONG with the same data.
+    //= spec/10-control.md#ping
+    //# [CTL-003] Every entry that was caused by a request whose reply was sent before a PING arrived MUST be sent
+    //# before its PONG on each connection that may receive the entry at once.
+    //= spec/10-control.md#flow-of-entries
+    //# [CTL-023] At the event limit the server MUST go on to answer requests.
     /// Answers PONG, but not before the entries that are on their way from the store.
     pub(crate) fn on_ping(&mut self, conn: ConnId, reference: u32, ping: proto::Ping) -> Handled {
-        //# [CTL-002]
+        //= spec/10-control.md#ping
+        //# [CTL-002] To a PING with more than 32 bytes of data the server MUST answer ERROR INVALID_FIELD for data.
         let len = ping.data.len();
         check(len <= MAX_PING_DATA, || {
             Refusal::field("data").bound(MAX_PING_DATA as u64, len as u64)
@@ -62,12 +67,14 @@ impl Core {
         }
     }
 
-    //# [CTL-022]
+    //= spec/10-control.md#flow-of-entries
+    //# [CTL-022] When CREDIT raises the limit, the server MUST go on with the entry after the last one sent.
     pub(crate) fn on_credit(&mut self, conn: ConnId, credit: &proto::Credit) {
         let Some(session) = self.session_mut(conn) else {
             return;
         };
-        //# [CTL-021]
+        //= spec/10-control.md#flow-of-entries
+        //# [CTL-021] A CREDIT that is not higher than the limit in force MUST be ignored.
         if credit.event_limit <= session.event_limit {
             return;
         }
@@ -77,7 +84,8 @@ impl Core {
         self.touch(conn);
     }
 
-    //# [CTL-033]
+    //= spec/10-control.md#end-of-a-connection
+    //# [CTL-033] A client's GOAWAY MUST end the session without an answer.
     /// The client leaves: nothing is said to that.
     pub(crate) fn on_goaway(&mut self, conn: ConnId) {
         if let Some(state) = self.conns.get_mut(&conn) {

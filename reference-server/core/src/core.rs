@@ -134,8 +134,10 @@ impl Core {
             Input::Connected { conn } => self.on_connected(conn),
             Input::Frame { conn, frame } => self.on_frame(conn, frame),
             Input::Violation { conn, violation } => {
-                //# [SEC-008]
-                //# [ERR-011]
+                //= spec/04-security.md#security
+                //# [SEC-008] Garbage on a connection MUST end at most that connection.
+                //= spec/02-errors-and-limits.md#error-and-goaway
+                //# [ERR-011] A violation on one connection MUST leave the other connections as they are.
                 if !self.conns.contains_key(&conn) {
                     self.on_connected(conn);
                 }
@@ -157,8 +159,10 @@ impl Core {
         }
     }
 
-    //# [SND-002]
-    //# [CTL-031]
+    //= spec/30-send.md#send-1
+    //# [SND-002] The server MUST NOT send SEND_ACK before the message would survive a crash of the server.
+    //= spec/10-control.md#end-of-a-connection
+    //# [CTL-031] What was accepted before a stop, planned or not, MUST be there after it.
     /// What is to be done next; `None` when everything is done, or when a commit is being waited for.
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.awaiting_commit {
@@ -224,7 +228,8 @@ impl Core {
                 continue;
             };
             conn.dirty = false;
-            //# [ERR-031]
+            //= spec/02-errors-and-limits.md#sizes
+            //# [ERR-031] Before LOGIN_OK the limit in force MUST be 8,192 bytes.
             if let Some(max_frame) = conn.new_max_frame.take() {
                 // Before the bytes, because the client may answer LOGIN_OK with a long frame at once.
                 self.outputs.push_back(Output::SetMaxFrame {
@@ -294,8 +299,10 @@ impl Core {
         }
     }
 
-    //# [ERR-001]
-    //# [FRM-023]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-001] ERROR MUST be sent only as a reply, and the connection lives on after it.
+    //= spec/01-framing.md#requests-and-replies
+    //# [FRM-023] The server MUST carry out a known request type with ref 0 and send no reply to it.
     /// Answers a request with ERROR, unless that is one too many.
     pub(crate) fn refuse(&mut self, conn: ConnId, reference: u32, refusal: &Refusal) {
         if reference != 0 && self.spend(conn) {
@@ -363,7 +370,8 @@ impl Core {
         self.conns.remove(&conn);
     }
 
-    //# [CTL-030]
+    //= spec/10-control.md#end-of-a-connection
+    //# [CTL-030] Before a planned stop the server MUST send GOAWAY SHUTTING_DOWN on each session and close it.
     fn on_drain(&mut self) {
         let mut all: Vec<ConnId> = self.conns.keys().copied().collect();
         all.sort_unstable();
@@ -399,9 +407,12 @@ impl Core {
             return;
         }
         let code = match &state.session {
-            //# [LGN-008]
+            //= spec/20-login.md#login-1
+            //# [LGN-008] When no LOGIN arrives within 10 seconds of the connect, the server MUST send GOAWAY
+            //# LOGIN_TIMEOUT and close.
             None => Code::LOGIN_TIMEOUT,
-            //# [LGN-042]
+            //= spec/20-login.md#tokens
+            //# [LGN-042] When the token of a session expires, the session MUST get GOAWAY TOKEN_EXPIRED and be closed.
             Some(session) if session.token_expires.is_some_and(|expires| expires <= now) => {
                 Code::TOKEN_EXPIRED
             }

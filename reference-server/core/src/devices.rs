@@ -10,8 +10,11 @@ use crate::refuse::{Handled, Refusal};
 use crate::store::UserKey;
 
 impl Core {
-    //# [LGN-033]
-    //# [SEC-006]
+    //= spec/20-login.md#devices
+    //# [LGN-033] To DEVICES the server MUST answer DEVICE_LIST with every known device of the user, the asking one with
+    //# online true.
+    //= spec/04-security.md#security
+    //# [SEC-006] A frame MUST NOT let a user read or change the log, the devices or the marks of another.
     pub(crate) fn on_devices(
         &mut self,
         conn: ConnId,
@@ -22,7 +25,9 @@ impl Core {
             return Ok(());
         };
         if let Some(forget) = &devices.forget {
-            //# [LGN-035]
+            //= spec/20-login.md#devices
+            //# [LGN-035] DEVICES that would forget the asking device or one that is not known MUST be answered with
+            //# ERROR INVALID_FIELD for forget.
             let known = DeviceId::try_from(&forget[..])
                 .ok()
                 .and_then(|id| {
@@ -35,7 +40,9 @@ impl Core {
             let Some(uid) = known else {
                 return Err(Refusal::field("forget"));
             };
-            //# [LGN-034]
+            //= spec/20-login.md#devices
+            //# [LGN-034] DEVICES with forget MUST remove that device from the list that it answers, and a live session
+            //# of it gets GOAWAY DEVICE_FORGOTTEN.
             let session = self
                 .users
                 .get(user)
@@ -57,7 +64,8 @@ impl Core {
             device_id: device.id.to_vec().into(),
             agent: device.agent.clone(),
             online: device.session.is_some(),
-            //# [LGN-036]
+            //= spec/20-login.md#devices
+            //# [LGN-036] DEVICE_LIST MUST carry each device's cursor in acked_pos.
             acked_pos: device.cursor.0,
             age_ms: self.now.since(device.last_login),
         });
@@ -66,7 +74,9 @@ impl Core {
         }
     }
 
-    //# [SND-031]
+    //= spec/30-send.md#idempotency
+    //# [SND-031] The key of a forgotten device MUST NOT be mistaken for one of the device that logs in later with the
+    //# same id.
     /// The device is not known any more. What it acknowledged stays acknowledged, and its keys are those of nobody.
     pub(crate) fn forget_device(&mut self, key: UserKey, uid: DeviceUid) {
         let Some(user) = self.users.get_mut(key) else {

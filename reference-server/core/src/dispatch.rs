@@ -11,8 +11,11 @@ use crate::core::Core;
 use crate::refuse::{Farewell, Handled, Refusal};
 
 impl Core {
-    //# [FRM-025]
-    //# [ERR-038]
+    //= spec/01-framing.md#requests-and-replies
+    //# [FRM-025] The server MUST handle the requests of one connection in the order in which they arrived.
+    //= spec/02-errors-and-limits.md#sizes
+    //# [ERR-038] The server MUST answer every request of a client that sends more than max_inflight at once, reading
+    //# slower if it has to.
     pub(crate) fn on_frame(&mut self, conn: ConnId, frame: RawFrame) {
         let now = self.now;
         let Some(state) = self.conns.get_mut(&conn) else {
@@ -25,7 +28,8 @@ impl Core {
             self.before_login(conn, &frame);
             return;
         }
-        //# [FRM-046]
+        //= spec/01-framing.md#unknown-frames
+        //# [FRM-046] A received frame of any kind MUST count as a sign of life.
         state.last_rx = now;
         if let Err(violation) = self.after_login(conn, &frame) {
             self.farewell(conn, &Farewell::from(violation));
@@ -42,7 +46,9 @@ impl Core {
             }
             FrameType::LOGIN => self.on_login(conn, frame),
             FrameType::GOAWAY => self.on_goaway(conn),
-            //# [ERR-023]
+            //= spec/02-errors-and-limits.md#what-is-answered-how
+            //# [ERR-023] On a frame before LOGIN_OK other than LOGIN the server MUST send GOAWAY PROTOCOL_VIOLATION and
+            //# close.
             frame_type => {
                 self.farewell(conn, &Farewell::from(Violation::BeforeLogin { frame_type }))
             }
@@ -54,14 +60,18 @@ impl Core {
         let Some(info) = frame_type.info() else {
             return self.unknown(conn, frame);
         };
-        //# [FRM-026]
+        //= spec/01-framing.md#requests-and-replies
+        //# [FRM-026] When a frame of a known type travels in the wrong direction, the server MUST send GOAWAY
+        //# PROTOCOL_VIOLATION and close.
         if info.direction == Direction::ServerToClient {
             return Err(Violation::WrongDirection { frame_type });
         }
         match (info.kind, frame.flags.contains(Flags::REPLY)) {
             // The server asks nothing, so there is nothing that this could answer.
             (Kind::Reply, true) => return Ok(()),
-            //# [FRM-027]
+            //= spec/01-framing.md#requests-and-replies
+            //# [FRM-027] When a client frame has REPLY set on a type that the client may send only as a request or
+            //# event, the server MUST send GOAWAY PROTOCOL_VIOLATION and close.
             (Kind::Request | Kind::Event, true) => {
                 return Err(Violation::UnexpectedReply { frame_type });
             }
@@ -77,11 +87,14 @@ impl Core {
             (Kind::Reply, false) => return Ok(()),
             (Kind::Request | Kind::Event, false) => {}
         }
-        //# [ERR-024]
+        //= spec/02-errors-and-limits.md#what-is-answered-how
+        //# [ERR-024] On a second LOGIN on a connection the server MUST send GOAWAY PROTOCOL_VIOLATION and close.
         if frame_type == FrameType::LOGIN {
             return Err(Violation::SecondLogin);
         }
-        //# [FRM-041]
+        //= spec/01-framing.md#unknown-frames
+        //# [FRM-041] To a request of a known type whose feature is not enabled on this connection the server MUST
+        //# answer ERROR UNSUPPORTED_FRAME.
         if !self.enabled(conn, info) {
             return self.unknown(conn, frame);
         }
@@ -103,12 +116,16 @@ impl Core {
             .is_some_and(|session| session.has(feature))
     }
 
-    //# [VER-020]
-    //# [VER-022]
+    //= spec/03-versioning.md#grease
+    //# [VER-020] A receiver MUST treat grease as any unknown value of its kind.
+    //= spec/03-versioning.md#grease
+    //# [VER-022] The server MUST ignore flag bit 7 on every frame.
     fn unknown(&mut self, conn: ConnId, frame: &RawFrame) -> Result<(), Violation> {
         let frame_type = frame.frame_type;
         if frame.is_request() {
-            //# [FRM-040]
+            //= spec/01-framing.md#unknown-frames
+            //# [FRM-040] To a request of an unknown type the server MUST answer ERROR UNSUPPORTED_FRAME and keep the
+            //# connection.
             self.refuse(
                 conn,
                 frame.reference,
@@ -116,18 +133,27 @@ impl Core {
             );
             return Ok(());
         }
-        //# [FRM-042]
+        //= spec/01-framing.md#unknown-frames
+        //# [FRM-042] On an unknown event with CRITICAL set the receiver MUST send GOAWAY UNKNOWN_CRITICAL and close.
         if frame.flags.contains(Flags::CRITICAL) {
             return Err(Violation::UnknownCritical { frame_type });
         }
-        //# [FRM-043]
+        //= spec/01-framing.md#unknown-frames
+        //# [FRM-043] An unknown event without CRITICAL MUST be skipped without effect on the connection.
         Ok(())
     }
 
-    //# [ERR-020]
-    //# [ERR-021]
-    //# [ERR-022]
-    //# [ERR-025]
+    //= spec/02-errors-and-limits.md#what-is-answered-how
+    //# [ERR-020] To a request other than LOGIN whose body does not decode the server MUST answer ERROR MALFORMED_BODY.
+    //= spec/02-errors-and-limits.md#what-is-answered-how
+    //# [ERR-021] On an event whose body does not decode or breaks a bound of items the server MUST send GOAWAY
+    //# MALFORMED_FRAME and close.
+    //= spec/02-errors-and-limits.md#what-is-answered-how
+    //# [ERR-022] To a request other than LOGIN with more items in a repeated field than its bound the server MUST
+    //# answer ERROR TOO_MANY_ITEMS with limit and field.
+    //= spec/02-errors-and-limits.md#what-is-answered-how
+    //# [ERR-025] When several checks of a request fail, the server MUST answer the one that comes first in the order of
+    //# this section.
     fn carry_out(&mut self, conn: ConnId, frame: &RawFrame) -> Result<(), Fault> {
         let reference = frame.reference;
         let blame = |error| Fault::of_body(frame, error);
@@ -153,7 +179,8 @@ impl Core {
         Ok(())
     }
 
-    //# [ERR-002]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-002] A request that is answered with ERROR MUST have had no effect.
     fn finish(&mut self, conn: ConnId, reference: u32, handled: Handled) {
         if let Err(refusal) = handled {
             self.refuse(conn, reference, &refusal);

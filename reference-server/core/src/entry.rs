@@ -133,8 +133,12 @@ pub(crate) struct Place {
     pub(crate) ttl_ms: u64,
 }
 
-//# [FRM-045]
-//# [ERR-034]
+//= spec/01-framing.md#unknown-frames
+//# [FRM-045] Every logged frame that the server sends MUST have LOGGED set and pos, prev_pos and age_ms in fields 1, 2
+//# and 3.
+//= spec/02-errors-and-limits.md#sizes
+//# [ERR-034] The server MUST NOT send a body longer than the max_frame that the client announced in LOGIN, or 65,536
+//# where it announced none.
 /// Appends the frame of an entry; a MESSAGE that is too long for the client goes without its content.
 pub(crate) fn put_entry(
     out: &mut BytesMut,
@@ -201,8 +205,11 @@ pub(crate) fn put_message(out: &mut BytesMut, max_frame: u32, place: Place, tail
     }
 }
 
-//# [SND-070]
-//# [SND-071]
+//= spec/30-send.md#large-content
+//# [SND-070] When a MESSAGE would be larger than the client's max_frame, the server MUST send it with content_omitted
+//# true and empty content.
+//= spec/30-send.md#large-content
+//# [SND-071] An entry with omitted content MUST keep its place: later entries follow it as usual.
 /// The tail of a MESSAGE whose content stays behind.
 fn without_content(tail: &[u8]) -> Option<Bytes> {
     let view = MessageView::decode(tail).ok()?;

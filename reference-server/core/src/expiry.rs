@@ -17,9 +17,13 @@ use crate::refuse::{Handled, Refusal, check};
 use crate::store::{Body, UserKey};
 
 impl Core {
-    //# [EXP-010]
-    //# [EXP-011]
-    //# [EXP-017]
+    //= spec/60-expiry.md#expired
+    //# [EXP-010] When a message's time ends before every recipient acknowledged it, the sender MUST get exactly one
+    //# EXPIRED for it.
+    //= spec/60-expiry.md#expired
+    //# [EXP-011] A message that every recipient acknowledged in time MUST NOT cause EXPIRED.
+    //= spec/60-expiry.md#expired
+    //# [EXP-017] A message that expired while the server was down MUST cause EXPIRED after the restart.
     /// A message's time is over before every recipient had it.
     pub(crate) fn expire(&mut self, id: MsgId) {
         let Some(msg) = self.msgs.get(id) else { return };
@@ -63,9 +67,12 @@ impl Core {
         self.append_expired(sender, conv, id, undelivered);
     }
 
-    //# [EXP-012]
-    //# [EXP-013]
-    //# [EXP-015]
+    //= spec/60-expiry.md#expired
+    //# [EXP-012] EXPIRED MUST say in undelivered how many recipients did not acknowledge the message.
+    //= spec/60-expiry.md#expired
+    //# [EXP-013] EXPIRED MUST wait in the log for a sender that is offline.
+    //= spec/60-expiry.md#expired
+    //# [EXP-015] EXPIRED MUST come whether or not the sender asked for receipts.
     fn append_expired(&mut self, sender: UserKey, conv: ConvKey, id: MsgId, undelivered: u32) {
         let conversation = match conv {
             ConvKey::Group(group) => expired::Conversation::Group(group.0),
@@ -91,9 +98,13 @@ impl Core {
         );
     }
 
-    //# [EXP-020]
-    //# [EXP-021]
-    //# [EXP-022]
+    //= spec/60-expiry.md#expiry_set
+    //# [EXP-020] EXPIRY_SET for an own message that still lives MUST be answered with OK, and the message then ends
+    //# ttl_ms after that, at most max_ttl_ms after it.
+    //= spec/60-expiry.md#expiry_set
+    //# [EXP-021] A shortened message MUST end at the new time and cause EXPIRED as any other.
+    //= spec/60-expiry.md#expiry_set
+    //# [EXP-022] A lengthened message MUST be delivered after its first deadline.
     pub(crate) fn on_expiry_set(
         &mut self,
         conn: ConnId,
@@ -109,16 +120,21 @@ impl Core {
             None => return Err(Refusal::field("conversation")),
         };
         check(set.ttl_ms != 0, || Refusal::field("ttl_ms").bound(1, 0))?;
-        //# [EXP-023]
+        //= spec/60-expiry.md#expiry_set
+        //# [EXP-023] EXPIRY_SET for a message of somebody else or that does not exist MUST be answered with ERROR
+        //# UNKNOWN_MESSAGE.
         let (id, msg) = self
             .own_message(me, target, set.msg_id)
             .ok_or_else(|| Refusal::of(Code::UNKNOWN_MESSAGE))?;
-        //# [EXP-024]
+        //= spec/60-expiry.md#expiry_set
+        //# [EXP-024] EXPIRY_SET for a message that is delivered to all or whose life is over MUST be answered with
+        //# ERROR TOO_LATE.
         check(msg.phase == Phase::Live, || Refusal::of(Code::TOO_LATE))?;
         check(!self.store_full, Refusal::store_full)?;
         let deadline = self.now.plus(set.ttl_ms.min(self.cfg.max_ttl_ms));
         self.msgs.set_deadline(id, deadline);
-        //# [EXP-026]
+        //= spec/60-expiry.md#expiry_set
+        //# [EXP-026] A deadline set by EXPIRY_SET MUST survive a restart.
         if let Some(moved) = self.msgs.overrides.get(&id) {
             self.batch.put_deadline(id, *moved);
         }

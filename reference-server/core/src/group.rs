@@ -41,7 +41,9 @@ impl Core {
         let Some((user, device)) = self.who(conn) else {
             return Ok(());
         };
-        //# [GRP-004]
+        //= spec/50-group.md#operations
+        //# [GRP-004] A GROUP_OP other than get whose idem is not 16 bytes MUST be answered with ERROR INVALID_FIELD for
+        //# idem.
         let with_key = !matches!(body.op, Some(Op::Get(_)));
         check_group(&body)?;
         let key = IdemKey::try_from(&body.idem[..]);
@@ -49,7 +51,8 @@ impl Core {
             Refusal::field("idem").bound(IDEM_LEN as u64, body.idem.len() as u64)
         })?;
         let op = check_op(&body)?;
-        //# [GRP-016]
+        //= spec/50-group.md#operations
+        //# [GRP-016] get MUST be answered with GROUP_INFO of the group as it is, and change nothing.
         if let Op::Get(_) = op {
             let info = self.get_group(user, GroupId(body.group))?;
             self.reply_info(conn, reference, info);
@@ -57,9 +60,13 @@ impl Core {
         }
         let key = key.map_err(|_| Refusal::field("idem"))?;
         let digest = op_digest(&body);
-        //# [GRP-005]
+        //= spec/50-group.md#operations
+        //# [GRP-005] A GROUP_OP whose key was accepted before with the same decoded fields MUST be answered with
+        //# GROUP_INFO with duplicate true and have no effect.
         if let Some(done) = self.ops.get(&(device, key)).copied() {
-            //# [GRP-006]
+            //= spec/50-group.md#operations
+            //# [GRP-006] A GROUP_OP whose key was accepted before with other fields MUST be answered with ERROR
+            //# IDEM_CONFLICT.
             check(done.digest == digest, || Refusal::of(Code::IDEM_CONFLICT))?;
             let info = proto::GroupInfo {
                 duplicate: true,
@@ -110,7 +117,9 @@ impl Core {
         check(!self.store_full, Refusal::store_full)
     }
 
-    //# [SEC-007]
+    //= spec/04-security.md#security
+    //# [SEC-007] To a non-member the server MUST answer every op on an existing group but join as it answers one on a
+    //# group that does not exist.
     fn get_group(&self, user: UserKey, id: GroupId) -> Result<proto::GroupInfo, Refusal> {
         let unknown = || Refusal::of(Code::UNKNOWN_GROUP);
         let group = self.groups.get(&id).ok_or_else(unknown)?;
@@ -136,14 +145,17 @@ impl Core {
         self.reply(conn, FrameType::GROUP_INFO, reference, &info);
     }
 
-    //# [GRP-018]
+    //= spec/50-group.md#operations
+    //# [GRP-018] To GROUP_LIST the server MUST answer GROUP_PAGE with the asker's groups with ids above after_group,
+    //# rising, and more true exactly when there are further ones.
     pub(crate) fn on_group_list(
         &mut self,
         conn: ConnId,
         reference: u32,
         list: &proto::GroupList,
     ) -> Handled {
-        //# [GRP-019]
+        //= spec/50-group.md#operations
+        //# [GRP-019] GROUP_LIST with a limit of 0 or above 100 MUST be answered with ERROR INVALID_FIELD for limit.
         let limit = list.limit.map_or(GROUP_PAGE_LIMIT, |limit| limit as usize);
         check(limit > 0, || Refusal::field("limit").bound(1, 0))?;
         check(limit <= GROUP_PAGE_LIMIT, || {
@@ -181,7 +193,9 @@ impl Core {
     }
 }
 
-//# [GRP-009]
+//= spec/50-group.md#operations
+//# [GRP-009] A GROUP_OP without an op, or create with a group or another op without one, MUST be answered with ERROR
+//# INVALID_FIELD for op or group.
 /// Field 1: absent only in create.
 pub(crate) fn check_group(body: &proto::GroupOp) -> Handled {
     match &body.op {
@@ -214,7 +228,9 @@ pub(crate) fn check_op(body: &proto::GroupOp) -> Result<&Op, Refusal> {
     Ok(op)
 }
 
-//# [GRP-011]
+//= spec/50-group.md#operations
+//# [GRP-011] A group name that is empty or longer than 128 bytes, or an info longer than 4,096 bytes, MUST be answered
+//# with ERROR INVALID_FIELD for name or info.
 fn check_name(field: &str, name: &str) -> Handled {
     check(!name.is_empty(), || Refusal::field(field).bound(1, 0))?;
     check(name.len() <= MAX_GROUP_NAME, || {
@@ -228,7 +244,8 @@ fn check_info(field: &str, info: &[u8]) -> Handled {
     })
 }
 
-//# [GRP-046]
+//= spec/50-group.md#joining-and-leaving
+//# [GRP-046] A PIN whose length is neither 0 nor 4 to 32 bytes MUST be answered with ERROR INVALID_FIELD for pin.
 fn check_pin(field: &str, pin: &str) -> Handled {
     let len = pin.len();
     check(len == 0 || len >= MIN_PIN, || {

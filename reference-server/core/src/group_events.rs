@@ -56,8 +56,11 @@ impl Announcement {
 }
 
 impl Core {
-    //# [GRP-007]
-    //# [GRP-008]
+    //= spec/50-group.md#operations
+    //# [GRP-007] Each change MUST give every member a GROUP_EVENT with the change, who made it, whom it concerns and
+    //# the new rev, except the device that made it.
+    //= spec/50-group.md#operations
+    //# [GRP-008] A user that is removed or leaves MUST get the GROUP_EVENT of it and no later one.
     /// Appends a GROUP_EVENT to the log of each reader; the device that made the change does not see it.
     pub(crate) fn announce(&mut self, actor: Actor, readers: &[UserKey], what: &Announcement) {
         let mut plain: Option<Vec<Bytes>> = None;
@@ -121,7 +124,9 @@ impl Core {
             event.flags = Some(group.flags.0);
             event.permissions = Some(mask);
         }
-        //# [GRP-021]
+        //= spec/50-group.md#operations
+        //# [GRP-021] A change that concerns more users than fit into one GROUP_EVENT of 16,384 bytes MUST be told in
+        //# several GROUP_EVENTs of the same rev, each user in one of them.
         let mut tails = Vec::new();
         let empty = event.encoded_len();
         let mut len = empty;
@@ -141,8 +146,10 @@ impl Core {
         tails
     }
 
-    //# [GRP-037]
-    //# [GRP-038]
+    //= spec/50-group.md#permissions
+    //# [GRP-037] GROUP_INFO MUST list the members only to those with LIST, ADMIN or OWNER.
+    //= spec/50-group.md#permissions
+    //# [GRP-038] GROUP_INFO MUST say the asker's own mask in my_permissions.
     /// What the asker may see of a group; the operator sees all.
     pub(crate) fn group_info(
         &self,

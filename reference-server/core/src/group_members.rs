@@ -16,9 +16,13 @@ use crate::refuse::{Handled, Refusal, check};
 use crate::store::UserKey;
 
 impl Core {
-    //# [GRP-013]
-    //# [GRP-014]
-    //# [GRP-032]
+    //= spec/50-group.md#operations
+    //# [GRP-013] Adding a user that does not exist MUST be answered with ERROR UNKNOWN_USER and add nobody.
+    //= spec/50-group.md#operations
+    //# [GRP-014] Adding a user that is a member already MUST change nothing for it, and an add that changes nothing
+    //# leaves rev as it is.
+    //= spec/50-group.md#permissions
+    //# [GRP-032] add MUST need INVITE, ADMIN or OWNER, and INVITE alone gives no more than the default mask.
     pub(crate) fn add_members(
         &mut self,
         actor: Actor,
@@ -57,7 +61,9 @@ impl Core {
         if added.is_empty() {
             return Ok((id, group.rev));
         }
-        //# [GRP-058]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-058] A create, add or join that would give a group more than 5,000 members MUST be answered with ERROR
+        //# GROUP_FULL.
         self.check_member_count(group.members.len() + added.len())?;
         for user in added.keys() {
             self.check_group_count(*user)?;
@@ -65,7 +71,8 @@ impl Core {
         for (user, mask) in added {
             self.enter_group(id, user, mask);
         }
-        //# [GRP-002]
+        //= spec/50-group.md#operations
+        //# [GRP-002] Each successful change MUST raise rev by 1.
         let rev = self.bump(id);
         let mut what = Announcement::new(id, rev, GroupChange::Added, concerned);
         what.newcomers = true;
@@ -73,8 +80,11 @@ impl Core {
         Ok((id, rev))
     }
 
-    //# [GRP-020]
-    //# [GRP-033]
+    //= spec/50-group.md#operations
+    //# [GRP-020] Removing a user that is not a member MUST change nothing, and a remove that changes nothing leaves rev
+    //# as it is.
+    //= spec/50-group.md#permissions
+    //# [GRP-033] remove MUST need REMOVE, ADMIN or OWNER, and only an OWNER removes an ADMIN or OWNER.
     pub(crate) fn remove_members(
         &mut self,
         actor: Actor,
@@ -107,8 +117,11 @@ impl Core {
         Ok((id, rev))
     }
 
-    //# [GRP-044]
-    //# [GRP-045]
+    //= spec/50-group.md#joining-and-leaving
+    //# [GRP-044] leave MUST end the membership of the asker.
+    //= spec/50-group.md#joining-and-leaving
+    //# [GRP-045] In a group with NO_SELF_LEAVE, leave by a member without ADMIN or OWNER MUST be answered with ERROR
+    //# PERMISSION_DENIED.
     pub(crate) fn leave_group(&mut self, actor: Actor, id: GroupId, mask: Permissions) -> Applied {
         let Some(user) = actor.user else {
             return Err(Refusal::field("op"));
@@ -183,8 +196,10 @@ impl Core {
         Ok((id, rev))
     }
 
-    //# [GRP-040]
-    //# [GRP-041]
+    //= spec/50-group.md#joining-and-leaving
+    //# [GRP-040] join with the group's PIN MUST make the asker a member with the PIN's permissions.
+    //= spec/50-group.md#joining-and-leaving
+    //# [GRP-041] join with a wrong PIN, or where no PIN is set, MUST be answered with ERROR BAD_PIN.
     pub(crate) fn join_group(
         &mut self,
         actor: Actor,
@@ -195,7 +210,8 @@ impl Core {
         let Some(user) = actor.user else {
             return Err(Refusal::field("op"));
         };
-        //# [GRP-047]
+        //= spec/50-group.md#joining-and-leaving
+        //# [GRP-047] join by a user that is a member already MUST be answered with GROUP_INFO and change nothing.
         if let Some(group) = self.groups.get(&id)
             && group.members.contains_key(&user)
         {
@@ -207,8 +223,10 @@ impl Core {
                 Refusal::of(Code::RATE_LIMITED).retry(wait.clamp(1, u64::from(u32::MAX)) as u32)
             );
         }
-        //# [GRP-042]
-        //# [GRP-043]
+        //= spec/50-group.md#joining-and-leaving
+        //# [GRP-042] join after the PIN's ttl MUST be answered with ERROR BAD_PIN.
+        //= spec/50-group.md#joining-and-leaving
+        //# [GRP-043] join after the PIN was used as often as its uses say MUST be answered with ERROR BAD_PIN.
         let valid = |pin: &&mut Pin| {
             pin.pin == join.pin
                 && pin.expires.is_none_or(|expires| now < expires)
@@ -261,7 +279,9 @@ impl Core {
         })
     }
 
-    //# [GRP-061]
+    //= spec/50-group.md#messages-to-a-group
+    //# [GRP-061] A create, add or join that would put a user into more than 1,000 groups MUST be answered with ERROR
+    //# TOO_MANY_GROUPS.
     pub(crate) fn check_group_count(&self, user: UserKey) -> Handled {
         let limit = self.cfg.max_groups_per_user;
         let count = self.users.get(user).map_or(0, |user| user.groups.len()) + 1;

@@ -22,7 +22,9 @@ pub(crate) fn denied() -> Refusal {
 }
 
 impl Core {
-    //# [GRP-030]
+    //= spec/50-group.md#permissions
+    //# [GRP-030] A change for which the asker's mask lacks the permission MUST be answered with ERROR
+    //# PERMISSION_DENIED.
     pub(crate) fn apply_op(&mut self, actor: Actor, body: &proto::GroupOp, op: &Op) -> Applied {
         let id = GroupId(body.group);
         match op {
@@ -30,7 +32,8 @@ impl Core {
             Op::Join(join) => return self.join_group(actor, id, join, body.if_rev),
             _ => {}
         }
-        //# [GRP-010]
+        //= spec/50-group.md#operations
+        //# [GRP-010] An op on a group that does not exist MUST be answered with ERROR UNKNOWN_GROUP.
         let unknown = || Refusal::of(Code::UNKNOWN_GROUP);
         let group = self.groups.get(&id).ok_or_else(unknown)?;
         let mask = match actor.user {
@@ -50,7 +53,9 @@ impl Core {
         }
     }
 
-    //# [GRP-001]
+    //= spec/50-group.md#operations
+    //# [GRP-001] To GROUP_OP create the server MUST answer GROUP_INFO with a new group id, rev 1 and the creator as
+    //# OWNER.
     fn create_group(&mut self, actor: Actor, create: &proto::GroupCreate) -> Applied {
         let default = create
             .default_permissions
@@ -86,7 +91,8 @@ impl Core {
             pin: None,
             members: BTreeMap::new(),
         };
-        //# [GRP-017]
+        //= spec/50-group.md#operations
+        //# [GRP-017] Groups, members, permissions and revisions MUST survive a restart.
         self.batch.put_group(&group);
         let (name, flags) = (group.name.clone(), group.flags.0);
         self.groups.insert(id, group);
@@ -111,8 +117,11 @@ impl Core {
         }
     }
 
-    //# [GRP-012]
-    //# [GRP-031]
+    //= spec/50-group.md#operations
+    //# [GRP-012] An update MUST leave the fields that it does not carry as they are.
+    //= spec/50-group.md#permissions
+    //# [GRP-031] update of name or info MUST need EDIT_INFO, ADMIN or OWNER, and of flags or default_permissions ADMIN
+    //# or OWNER.
     fn update_group(
         &mut self,
         actor: Actor,
@@ -162,8 +171,11 @@ impl Core {
         Ok((id, rev))
     }
 
-    //# [GRP-015]
-    //# [GRP-035]
+    //= spec/50-group.md#operations
+    //# [GRP-015] After delete, ops and SENDs to the group MUST be answered with ERROR UNKNOWN_GROUP, and its former
+    //# members get GROUP_EVENT DELETED.
+    //= spec/50-group.md#permissions
+    //# [GRP-035] delete MUST need OWNER.
     fn delete_group(&mut self, actor: Actor, id: GroupId, mask: Permissions) -> Applied {
         check(mask.contains(Permissions::OWNER), denied)?;
         Ok((id, self.dissolve_group(actor, id)))
@@ -192,8 +204,11 @@ impl Core {
         rev
     }
 
-    //# [GRP-034]
-    //# [GRP-039]
+    //= spec/50-group.md#permissions
+    //# [GRP-034] set_permissions and set_pin MUST need ADMIN or OWNER, and only an OWNER gives or takes ADMIN or OWNER,
+    //# in whatever op.
+    //= spec/50-group.md#permissions
+    //# [GRP-039] A set_permissions for a user that is not a member MUST be answered with ERROR UNKNOWN_USER.
     fn set_permissions(
         &mut self,
         actor: Actor,
@@ -252,14 +267,17 @@ impl Core {
     }
 }
 
-//# [GRP-003]
+//= spec/50-group.md#operations
+//# [GRP-003] When if_rev is present and is not the group's rev, the server MUST answer ERROR REVISION_CONFLICT with the
+//# rev in actual.
 pub(crate) fn check_rev(group: &Group, if_rev: Option<u64>) -> Handled {
     check(if_rev.is_none_or(|rev| rev == group.rev), || {
         Refusal::of(Code::REVISION_CONFLICT).actual(group.rev)
     })
 }
 
-//# [GRP-036]
+//= spec/50-group.md#permissions
+//# [GRP-036] A change that would leave the group without an OWNER MUST be answered with ERROR LAST_OWNER.
 pub(crate) fn check_owner_stays(group: &Group, leaving: &[UserKey]) -> Handled {
     let is_owner = |user: &&UserKey| {
         group

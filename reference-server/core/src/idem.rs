@@ -7,7 +7,8 @@ use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use crate::bin::Put;
 
-//# [SND-029]
+//= spec/30-send.md#idempotency
+//# [SND-029] Fields that only reach the server as unknown fields MUST NOT take part in the comparison.
 /// A digest of the decoded fields of a SEND, in a fixed order and with lengths, so that only their values count.
 ///
 /// It tells a client's mistake from a repeat. Whoever forges a collision has to do it under its own device and key, and

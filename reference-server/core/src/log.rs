@@ -26,24 +26,35 @@ pub(crate) enum Sent {
 
 /// True if the device behind the session may see the entry now.
 fn visible(session: &Session, meta: &EntryMeta, now: Millis, deadline: Millis) -> bool {
-    //# [SND-009]
+    //= spec/30-send.md#send-1
+    //# [SND-009] The device that sent a message MUST NOT get it as an entry.
     if meta.origin != DeviceUid::NONE && meta.origin == session.device {
         return false;
     }
     match meta.kind {
-        //# [EXP-004]
-        //# [EXP-008]
+        //= spec/60-expiry.md#time-to-live
+        //# [EXP-004] A message whose time is over MUST NOT be sent to any device.
+        //= spec/60-expiry.md#time-to-live
+        //# [EXP-008] An expired message MUST NOT hold up the entries after it.
         EntryKind::Message(_) => deadline > now,
-        //# [VER-011]
-        //# [VER-016]
+        //= spec/03-versioning.md#features
+        //# [VER-011] The server MUST NOT send a frame whose feature is not enabled on the connection.
+        //= spec/03-versioning.md#features
+        //# [VER-016] An entry that is left out for want of a feature MUST NOT appear in the prev_pos of the entries
+        //# that follow it on that connection.
         EntryKind::GroupEvent => session.has(Feature::GROUPS),
         EntryKind::Status | EntryKind::Expired => true,
     }
 }
 
-//# [SND-040]
-//# [SND-041]
-//# [SND-042]
+//= spec/30-send.md#the-user-log
+//# [SND-040] pos MUST rise strictly with each entry that is sent on a connection, except where SYNC asked for a repeat.
+//= spec/30-send.md#the-user-log
+//# [SND-041] prev_pos of an entry MUST be the pos of the visible entry before it, or at most the position where the
+//# backlog started if it is the first on the connection.
+//= spec/30-send.md#the-user-log
+//# [SND-042] Every visible entry after the start of the backlog MUST be sent exactly once on a connection, in the order
+//# of the log.
 /// Sends the entry on the connection, if it is visible there and the event limit lets it.
 pub(crate) fn send_entry(
     state: &mut Conn,
@@ -60,11 +71,14 @@ pub(crate) fn send_entry(
         session.scan = pos;
         return Sent::Passed;
     }
-    //# [CTL-020]
+    //= spec/10-control.md#flow-of-entries
+    //# [CTL-020] The server MUST NOT send more LOGGED frames on a connection than the highest event_limit received on
+    //# it.
     if session.events_sent >= session.event_limit {
         session.live = false;
         session.blocked = true;
-        //# [CTL-025]
+        //= spec/10-control.md#flow-of-entries
+        //# [CTL-025] When the event limit stops entries that wait, the server MAY say so with NOTICE CREDIT_EXHAUSTED.
         if !session.noticed {
             session.noticed = true;
             let code = u32::from(Code::CREDIT_EXHAUSTED.0);
@@ -73,8 +87,10 @@ pub(crate) fn send_entry(
         }
         return Sent::Blocked;
     }
-    //# [SND-047]
-    //# [EXP-003]
+    //= spec/30-send.md#the-user-log
+    //# [SND-047] age_ms of an entry MUST be the server time that passed since the entry was made.
+    //= spec/60-expiry.md#time-to-live
+    //# [EXP-003] MESSAGE MUST say what is left of the time to live in ttl_ms.
     let place = Place {
         pos,
         prev: session.prev,
@@ -96,8 +112,10 @@ pub(crate) fn send_entry(
 }
 
 impl Core {
-    //# [SND-045]
-    //# [SND-046]
+    //= spec/30-send.md#the-user-log
+    //# [SND-045] Positions and order of entries MUST be the same after a restart.
+    //= spec/30-send.md#the-user-log
+    //# [SND-046] The devices of a user MUST see the same pos for the same entry.
     /// Appends an entry to a log, and sends it to the sessions that have all before it.
     pub(crate) fn append(
         &mut self,
@@ -153,15 +171,21 @@ impl Core {
         Some(pos)
     }
 
-    //# [SND-050]
-    //# [STA-001]
-    //# [STA-004]
+    //= spec/30-send.md#ack
+    //# [SND-050] ACK MUST raise the cursor of the device to pos.
+    //= spec/40-status.md#delivered
+    //# [STA-001] When a device's ACK first covers a message that asked for receipts.delivered, the sender MUST get
+    //# STATUS DELIVERED with the recipient in by.
+    //= spec/40-status.md#delivered
+    //# [STA-004] Sending a MESSAGE without an ACK for it MUST NOT cause DELIVERED.
     pub(crate) fn on_ack(&mut self, conn: ConnId, pos: u64) {
         let Some(session) = self.session(conn) else {
             return;
         };
         let (key, uid, limit) = (session.user, session.device, session.ack_limit);
-        //# [SND-052]
+        //= spec/30-send.md#ack
+        //# [SND-052] On an ACK above the highest position that was sent on the connection, or above the honoured resume
+        //# position where nothing was sent, the server MUST send GOAWAY PROTOCOL_VIOLATION with limit and actual.
         if pos > limit.0 {
             self.farewell(
                 conn,
@@ -176,33 +200,44 @@ impl Core {
         let Some(device) = user.device_mut(uid) else {
             return;
         };
-        //# [SND-051]
+        //= spec/30-send.md#ack
+        //# [SND-051] An ACK below or at the cursor MUST be ignored.
         if pos <= device.cursor {
             return;
         }
         device.cursor = pos;
-        //# [SND-054]
+        //= spec/30-send.md#ack
+        //# [SND-054] The cursor MUST survive a restart.
         self.batch.put_cursor(key, uid, pos);
-        //# [STA-002]
+        //= spec/40-status.md#delivered
+        //# [STA-002] An ACK that covers several messages of one sender in one conversation MUST cause one STATUS
+        //# DELIVERED with the highest of their ids.
         let mut told: BTreeMap<(ConvKey, UserKey), MsgId> = BTreeMap::new();
-        //# [STA-003]
+        //= spec/40-status.md#delivered
+        //# [STA-003] The ACK of a second device of the recipient MUST NOT cause a second DELIVERED.
         while let Some(waiting) = user.inbox.pop_covered(pos) {
             let Some(msg) = self.msgs.get(waiting.msg) else {
                 continue;
             };
-            //# [EXP-014]
+            //= spec/60-expiry.md#expired
+            //# [EXP-014] An ACK that covers an expired message MUST NOT cause DELIVERED for it alone.
             if msg.phase != Phase::Live {
                 continue;
             }
             user.inbox.settle();
-            //# [STA-005]
-            //# [STA-011]
+            //= spec/40-status.md#delivered
+            //# [STA-005] A message that did not ask for receipts.delivered MUST NOT by itself cause STATUS DELIVERED.
+            //= spec/40-status.md#read
+            //# [STA-011] READ implies DELIVERED: after STATUS READ for a message the server MUST NOT send DELIVERED for
+            //# it.
             if msg.traits.delivered && !waiting.read_told {
                 told.insert((msg.conv, msg.sender), waiting.msg);
             }
             self.msgs.settle(waiting.msg);
         }
-        //# [SND-010]
+        //= spec/30-send.md#send-1
+        //# [SND-010] A user MUST be able to send to itself: its other devices get the message, and it is DELIVERED when
+        //# one of them acknowledges it.
         while let Some(own) = user.inbox.pop_own(pos, uid) {
             user.inbox.settle();
             self.batch.remove(Key::OwnWaiting(key, own.pos));

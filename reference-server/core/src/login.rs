@@ -61,7 +61,9 @@ impl Core {
     }
 
     fn login(&mut self, conn: ConnId, frame: &RawFrame) -> Result<(), LoginRefused> {
-        //# [LGN-007]
+        //= spec/20-login.md#login-1
+        //# [LGN-007] On a LOGIN with ref 0 or a body that does not decode the server MUST send GOAWAY INVALID_LOGIN and
+        //# close.
         let login = match frame.decode() {
             Ok(Frame::Login(login)) => login,
             Ok(_) => return Err(Farewell::of(Code::INVALID_LOGIN).into()),
@@ -72,9 +74,12 @@ impl Core {
         }
         let checked = check_fields(&login)?;
         let (user, token) = self.check_token(&checked.digest)?;
-        //# [LGN-002]
+        //= spec/20-login.md#login-1
+        //# [LGN-002] The server MUST enable in LOGIN_OK every offered feature that it supports.
         let features = choose_features(&login.features, &FEATURES);
-        //# [VER-014]
+        //= spec/03-versioning.md#features
+        //# [VER-014] To a LOGIN whose requires names a feature that the server does not enable, the server MUST send
+        //# GOAWAY LOGIN_FEATURE_REQUIRED listing the missing ids and close.
         let missing = missing_features(&login.requires, &features);
         if !missing.is_empty() {
             return Err(Farewell::of(Code::LOGIN_FEATURE_REQUIRED)
@@ -95,25 +100,32 @@ impl Core {
         Ok(())
     }
 
-    //# [SEC-010]
+    //= spec/04-security.md#security
+    //# [SEC-010] The server MUST NOT reveal in GOAWAY or ERROR more of a token than whether it is unknown, expired or
+    //# revoked.
     fn check_token(&self, digest: &TokenDigest) -> Result<(UserKey, Token), Farewell> {
-        //# [LGN-003]
-        //# [LGN-047]
+        //= spec/20-login.md#login-1
+        //# [LGN-003] When the token is unknown, the server MUST send GOAWAY TOKEN_INVALID and close.
+        //= spec/20-login.md#tokens
+        //# [LGN-047] A token of a deleted user MUST be refused as unknown.
         let Some(token) = self.users.tokens.get(digest).copied() else {
             return Err(Farewell::of(Code::TOKEN_INVALID));
         };
-        //# [LGN-005]
+        //= spec/20-login.md#login-1
+        //# [LGN-005] When the token was revoked, the server MUST send GOAWAY TOKEN_REVOKED and close.
         if token.revoked {
             return Err(Farewell::of(Code::TOKEN_REVOKED));
         }
-        //# [LGN-004]
+        //= spec/20-login.md#login-1
+        //# [LGN-004] When the token's time is over, the server MUST send GOAWAY TOKEN_EXPIRED and close.
         if token.expires.is_some_and(|expires| expires <= self.now) {
             return Err(Farewell::of(Code::TOKEN_EXPIRED));
         }
         Ok((token.user, token))
     }
 
-    //# [LGN-037]
+    //= spec/20-login.md#devices
+    //# [LGN-037] Two users MUST be able to use the same device id without effect on each other.
     /// The device as it is known from now on.
     fn enter_device(
         &mut self,
@@ -135,7 +147,8 @@ impl Core {
             }
             return Ok(device.uid);
         }
-        //# [LGN-032]
+        //= spec/20-login.md#devices
+        //# [LGN-032] When a user has 8 known devices, a LOGIN of a ninth MUST be refused with GOAWAY TOO_MANY_DEVICES.
         if user.devices.len() >= max {
             let farewell = Farewell::of(Code::TOO_MANY_DEVICES).bound(max as u64, max as u64 + 1);
             return Err(farewell.into());
@@ -159,8 +172,10 @@ impl Core {
         Ok(uid)
     }
 
-    //# [LGN-001]
-    //# [LGN-031]
+    //= spec/20-login.md#login-1
+    //# [LGN-001] To a valid LOGIN the server MUST answer LOGIN_OK with the user that the token belongs to.
+    //= spec/20-login.md#devices
+    //# [LGN-031] Sessions of different devices of one user MUST live side by side.
     #[allow(
         clippy::too_many_arguments,
         reason = "the one place where all that a LOGIN says comes together"
@@ -177,7 +192,9 @@ impl Core {
         features: Vec<Feature>,
     ) {
         let now = self.now;
-        //# [LGN-030]
+        //= spec/20-login.md#devices
+        //# [LGN-030] A LOGIN of a device that has a live session MUST succeed, and the older session gets GOAWAY
+        //# REPLACED and is closed.
         let older = self
             .users
             .get_mut(key)
@@ -190,10 +207,16 @@ impl Core {
             return;
         };
         let (resume, start) = resume(login.resume, user.epoch, user.head, user.trunc);
-        //# [LGN-010]
-        //# [LGN-009]
-        //# [ERR-032]
-        //# [ERR-036]
+        //= spec/20-login.md#login-1
+        //# [LGN-010] LOGIN_OK MUST carry server time, epoch, head_pos, oldest_pos, idem_window_ms, default_ttl_ms and
+        //# max_ttl_ms.
+        //= spec/20-login.md#login-1
+        //# [LGN-009] The keepalive in LOGIN_OK MUST be the wish of the client, raised to 15 seconds or lowered to 15
+        //# minutes where it is outside, or 60 seconds where there is no wish.
+        //= spec/02-errors-and-limits.md#sizes
+        //# [ERR-032] After LOGIN_OK the server MUST receive bodies up to the max_frame that it announced in LOGIN_OK.
+        //= spec/02-errors-and-limits.md#sizes
+        //# [ERR-036] The server MUST announce max_inflight in LOGIN_OK.
         let body = proto::LoginOk {
             version: checked.version,
             features: features.iter().map(|feature| feature.0).collect(),
@@ -208,7 +231,8 @@ impl Core {
             epoch: user.epoch,
             head_pos: user.head.0,
             oldest_pos: user.trunc.0 + 1,
-            //# [LGN-011]
+            //= spec/20-login.md#login-1
+            //# [LGN-011] token_ttl_ms MUST be present exactly when the token expires.
             token_ttl_ms: token.expires.map(|expires| expires.since(now)),
             idem_window_ms: self.cfg.idem_window_ms,
             default_ttl_ms: self.cfg.default_ttl_ms,
@@ -233,7 +257,8 @@ impl Core {
             keepalive_ms: checked.keepalive_ms,
             token: checked.digest,
             token_expires: token.expires,
-            //# [CTL-024]
+            //= spec/10-control.md#flow-of-entries
+            //# [CTL-024] An event_limit of 0 in LOGIN MUST be accepted and mean that no entry is sent until a CREDIT.
             event_limit: login.event_limit,
             events_sent: 0,
             scan: start,
@@ -262,7 +287,9 @@ impl Core {
         reauth: &proto::Reauth,
     ) -> Handled {
         let digest = digest(&reauth.token);
-        //# [LGN-043]
+        //= spec/20-login.md#tokens
+        //# [LGN-043] REAUTH with a token that is unknown, expired, revoked or another user's MUST be answered with
+        //# ERROR BAD_TOKEN, and the session lives on by the old one.
         let Some((user, _)) = self.who(conn) else {
             return Ok(());
         };
@@ -272,7 +299,9 @@ impl Core {
         if owner != user {
             return Err(Refusal::of(Code::BAD_TOKEN));
         }
-        //# [LGN-040]
+        //= spec/20-login.md#tokens
+        //# [LGN-040] REAUTH with a valid token of the same user MUST be answered with OK, and the session lives by the
+        //# new token from then on.
         if let Some(session) = self.session_mut(conn) {
             session.token = digest;
             session.token_expires = token.expires;
@@ -282,14 +311,17 @@ impl Core {
         Ok(())
     }
 
-    //# [LGN-045]
+    //= spec/20-login.md#tokens
+    //# [LGN-045] LOGOUT MUST be answered with OK, then GOAWAY LOGGED_OUT.
     pub(crate) fn on_logout(&mut self, conn: ConnId, reference: u32, logout: &proto::Logout) {
         let Some((user, device)) = self.who(conn) else {
             return;
         };
         self.reply(conn, FrameType::OK, reference, &proto::Ok {});
         self.goaway(conn, Code::LOGGED_OUT);
-        //# [LGN-046]
+        //= spec/20-login.md#tokens
+        //# [LGN-046] LOGOUT with forget_device MUST make the device unknown: it has no cursor and no place among the
+        //# devices any more.
         if logout.forget_device {
             self.forget_device(user, device);
         }
@@ -363,7 +395,9 @@ fn check_fields(login: &proto::Login) -> Result<Checked, Farewell> {
     if device_id == [0; DEVICE_ID_LEN] {
         return Err(Farewell::login_field("device_id"));
     }
-    //# [ERR-035]
+    //= spec/02-errors-and-limits.md#sizes
+    //# [ERR-035] When a LOGIN announces a max_frame below 16,384 or above 1,048,576, the server MUST send GOAWAY
+    //# INVALID_LOGIN and close.
     let max_frame = login
         .limits
         .and_then(|limits| limits.max_frame)
@@ -397,15 +431,23 @@ fn check_fields(login: &proto::Login) -> Result<Checked, Farewell> {
 /// What becomes of the resume position, and after which position the backlog starts.
 fn resume(wish: Option<proto::Resume>, epoch: u64, head: Pos, trunc: Pos) -> (ResumeResult, Pos) {
     match wish {
-        //# [LGN-020]
+        //= spec/20-login.md#resume
+        //# [LGN-020] A LOGIN without resume MUST be answered with resume FRESH, and the backlog starts at oldest_pos.
         None => (ResumeResult::Fresh, trunc),
-        //# [LGN-021]
-        //# [LGN-027]
+        //= spec/20-login.md#resume
+        //# [LGN-021] When the epoch is the log's and pos lies between oldest_pos less 1 and head_pos, the server MUST
+        //# answer RESUMED and start the backlog after pos.
+        //= spec/20-login.md#resume
+        //# [LGN-027] RESUMED MUST NOT move the device's cursor.
         Some(wish) if wish.epoch == epoch && wish.pos <= head.0 && wish.pos >= trunc.0 => {
             (ResumeResult::Resumed, Pos(wish.pos))
         }
-        //# [LGN-022]
-        //# [LGN-023]
+        //= spec/20-login.md#resume
+        //# [LGN-022] When the epoch is another one or pos is above head_pos, the server MUST answer GAP and start the
+        //# backlog at oldest_pos.
+        //= spec/20-login.md#resume
+        //# [LGN-023] When the epoch is the log's and pos is below oldest_pos less 1, the server MUST answer GAP and
+        //# start the backlog at oldest_pos.
         Some(_) => (ResumeResult::Gap, trunc),
     }
 }

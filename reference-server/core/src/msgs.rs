@@ -255,8 +255,11 @@ impl Messages {
         };
     }
 
-    //# [EXP-005]
-    //# [EXP-018]
+    //= spec/60-expiry.md#time-to-live
+    //# [EXP-005] A message MUST be delivered to a device that logs in before its time is over.
+    //= spec/60-expiry.md#expired
+    //# [EXP-018] An entry of a message to oneself or of an own message on other devices MUST disappear at the same
+    //# deadline.
     /// When the life of a message ends of which an entry says `written`.
     pub(crate) fn deadline_of(&self, id: MsgId, written: Millis) -> Millis {
         if self.overrides.is_empty() {
@@ -267,7 +270,8 @@ impl Messages {
             .map_or(written, |moved| moved.deadline)
     }
 
-    //# [SND-026]
+    //= spec/30-send.md#idempotency
+    //# [SND-026] A key MUST be remembered for at least idem_window_ms after acceptance.
     /// Forgets the oldest key if it was accepted before `time`; says whose it was.
     pub(crate) fn forget_key_before(&mut self, time: Millis) -> Option<Forgotten> {
         loop {

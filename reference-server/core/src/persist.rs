@@ -159,7 +159,8 @@ impl Batch {
         self.put(Key::Cursor(user, device), value);
     }
 
-    //# [SEC-003]
+    //= spec/04-security.md#security
+    //# [SEC-003] The server MUST store tokens only as a digest.
     pub(crate) fn put_token(&mut self, digest: TokenDigest, token: &Token) {
         let mut value = Vec::with_capacity(20);
         value.put_num(token.user.0);

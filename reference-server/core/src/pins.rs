@@ -21,7 +21,9 @@ pub(crate) struct PinTries {
     tries: BTreeMap<(UserKey, GroupId), Vec<Millis>>,
 }
 
-//# [SEC-009]
+//= spec/04-security.md#security
+//# [SEC-009] Wrong PINs by one user to one group MUST be limited to 10 in an hour of server time, after which the
+//# server answers ERROR RATE_LIMITED.
 impl PinTries {
     /// How long the user has to wait before the next try, if at all.
     pub(crate) fn wait_ms(&mut self, user: UserKey, group: GroupId, now: Millis) -> Option<u64> {

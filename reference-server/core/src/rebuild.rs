@@ -155,7 +155,8 @@ impl Core {
         }
     }
 
-    //# [SND-025]
+    //= spec/30-send.md#idempotency
+    //# [SND-025] Keys MUST be remembered across a restart of the server.
     fn replay(&mut self, record: Record) {
         match record {
             Record::Send(send) => self.replay_send(&send),
@@ -267,7 +268,8 @@ impl Core {
             conv,
             sender,
             accepted_at,
-            //# [EXP-006]
+            //= spec/60-expiry.md#time-to-live
+            //# [EXP-006] Deadlines MUST survive a restart: time that passes while the server is down counts.
             deadline: self.msgs.deadline_of(id, deadline),
             recipients,
             remaining: 0,
@@ -294,7 +296,8 @@ impl Core {
         }
     }
 
-    //# [SND-045]
+    //= spec/30-send.md#the-user-log
+    //# [SND-045] Positions and order of entries MUST be the same after a restart.
     fn load_log(
         &mut self,
         store: &dyn Store,

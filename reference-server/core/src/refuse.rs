@@ -14,7 +14,8 @@ pub(crate) struct Refusal(pub(crate) Box<proto::Error>);
 pub(crate) type Handled = Result<(), Refusal>;
 
 impl Refusal {
-    //# [ERR-004]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-004] ERROR MUST carry a code of class 4 or 5, and GOAWAY a code of class 1, 2 or 3.
     /// A refusal without details.
     pub(crate) fn of(code: Code) -> Refusal {
         let text = code.meaning().unwrap_or_default().to_owned();
@@ -25,7 +26,8 @@ impl Refusal {
         }))
     }
 
-    //# [ERR-009]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-009] ERROR INVALID_FIELD MUST name the field.
     /// INVALID_FIELD.
     pub(crate) fn field(name: &str) -> Refusal {
         let mut refusal = Refusal::of(Code::INVALID_FIELD);
@@ -33,7 +35,9 @@ impl Refusal {
         refusal
     }
 
-    //# [ERR-010]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-010] Where a bound was broken, ERROR and GOAWAY MUST carry the bound in limit and the given value in
+    //# actual.
     /// The same with the bound that was broken.
     pub(crate) fn bound(mut self, limit: u64, actual: u64) -> Refusal {
         self.0.limit = Some(limit);
@@ -53,13 +57,16 @@ impl Refusal {
         self
     }
 
-    //# [ERR-012]
+    //= spec/02-errors-and-limits.md#error-and-goaway
+    //# [ERR-012] An ERROR of class 5 MUST carry retry_after_ms.
     /// STORE_FULL.
     pub(crate) fn store_full() -> Refusal {
         Refusal::of(Code::STORE_FULL).retry(RETRY_STORE_FULL_MS)
     }
 
-    //# [SND-080]
+    //= spec/30-send.md#bounds
+    //# [SND-080] When the recipient has as many undelivered messages as allowed, the server MUST answer ERROR
+    //# INBOX_FULL.
     /// INBOX_FULL.
     pub(crate) fn inbox_full(limit: usize, actual: usize) -> Refusal {
         Refusal::of(Code::INBOX_FULL)
@@ -67,7 +74,9 @@ impl Refusal {
             .retry(RETRY_INBOX_FULL_MS)
     }
 
-    //# [VER-013]
+    //= spec/03-versioning.md#features
+    //# [VER-013] To a request whose requires names a feature that is not enabled on the connection, the server MUST
+    //# answer ERROR FEATURE_REQUIRED listing the missing ids, before any effect.
     /// FEATURE_REQUIRED, if something is missing.
     pub(crate) fn missing(requires: impl Iterator<Item = u32>, enabled: &[Feature]) -> Handled {
         let ids: Vec<u32> = requires.collect();
@@ -101,7 +110,9 @@ impl Farewell {
         }))
     }
 
-    //# [LGN-006]
+    //= spec/20-login.md#login-1
+    //# [LGN-006] When token is empty or longer than 4,096 bytes, device_id is not 16 bytes or all zero, or agent is
+    //# longer than 64 bytes, the server MUST send GOAWAY INVALID_LOGIN that names the field, and close.
     /// INVALID_LOGIN for a field.
     pub(crate) fn login_field(name: &str) -> Farewell {
         let mut farewell = Farewell::of(Code::INVALID_LOGIN);

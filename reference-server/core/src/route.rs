@@ -29,7 +29,8 @@ impl Core {
         match send.target {
             Some(TargetView::Group(id)) => self.route_to_group(sender, GroupId(id), online),
             Some(TargetView::User(name)) => {
-                //# [SND-011]
+                //= spec/30-send.md#send-1
+                //# [SND-011] A SEND to a user that does not exist MUST be answered with ERROR UNKNOWN_USER.
                 let to = self
                     .users
                     .find(name)
@@ -53,28 +54,39 @@ impl Core {
         id: GroupId,
         online: bool,
     ) -> Result<Route, Refusal> {
-        //# [GRP-051]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-051] A SEND to a group that does not exist or of which the sender is not a member MUST be answered with
+        //# ERROR UNKNOWN_GROUP.
         let unknown = || Refusal::of(Code::UNKNOWN_GROUP);
         let group = self.groups.get(&id).ok_or_else(unknown)?;
         let mask = *group.members.get(&sender).ok_or_else(unknown)?;
-        //# [GRP-052]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-052] A SEND by a member without SEND, ADMIN or OWNER MUST be answered with ERROR PERMISSION_DENIED,
+        //# unless the group has ANYONE_MAY_SEND.
         let open = group.flags.contains(GroupFlags::ANYONE_MAY_SEND);
         check(open || may(mask, Permissions::SEND), || {
             Refusal::of(Code::PERMISSION_DENIED)
         })?;
-        //# [GRP-053]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-053] A SEND to a group with PAUSED by a member without MODERATE, ADMIN or OWNER MUST be answered with
+        //# ERROR GROUP_PAUSED.
         let paused = group.flags.contains(GroupFlags::PAUSED);
         check(!paused || may(mask, Permissions::MODERATE), || {
             Refusal::of(Code::GROUP_PAUSED)
         })?;
-        //# [GRP-056]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-056] In a group with NO_STORE every SEND MUST be treated as ONLINE_ONLY.
         let online = online || group.flags.contains(GroupFlags::NO_STORE);
-        //# [GRP-057]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-057] In a group with LOOPBACK the sending device MUST get its own message as an entry too.
         let loopback = group.flags.contains(GroupFlags::LOOPBACK);
         let rev = group.rev;
-        //# [GRP-050]
-        //# [GRP-054]
-        //# [GRP-055]
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-050] A SEND to a group MUST reach every member that has RECV at acceptance, except the sending device.
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-054] A member that joined later MUST NOT get messages that were accepted before.
+        //= spec/50-group.md#messages-to-a-group
+        //# [GRP-055] A removed member MUST NOT get messages that are accepted later.
         let set = self.member_set(id);
         Ok(Route {
             conv: ConvKey::Group(id),
@@ -123,9 +135,13 @@ impl Core {
                 Refusal::of(Code::RATE_LIMITED).bound(u64::from(limit), u64::from(keys) + 1);
             refusal.retry(crate::core::SWEEP_INTERVAL_MS as u32)
         })?;
-        //# [ERR-042]
-        //# [ERR-043]
-        //# [SND-024]
+        //= spec/02-errors-and-limits.md#budgets
+        //# [ERR-042] While the server cannot store, it MUST answer each request that needs storing with ERROR
+        //# STORE_FULL and keep serving the rest.
+        //= spec/02-errors-and-limits.md#budgets
+        //# [ERR-043] After an ERROR STORE_FULL, the same request repeated when there is room again MUST succeed.
+        //= spec/30-send.md#idempotency
+        //# [SND-024] A SEND that was refused MUST NOT consume its key.
         check(!self.store_full, Refusal::store_full)
     }
 }

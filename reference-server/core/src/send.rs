@@ -28,7 +28,8 @@ const MAX_PRIORITY: u32 = 2;
 
 impl Core {
     pub(crate) fn on_send(&mut self, conn: ConnId, reference: u32, send: &SendView<'_>) -> Handled {
-        //# [SEC-005]
+        //= spec/04-security.md#security
+        //# [SEC-005] The server MUST derive the sender of a message from the session alone.
         let Some((sender, device)) = self.who(conn) else {
             return Ok(());
         };
@@ -38,43 +39,58 @@ impl Core {
             key,
             digest: send_digest(send),
         };
-        //# [SND-020]
-        //# [SND-027]
-        //# [SND-028]
+        //= spec/30-send.md#idempotency
+        //# [SND-020] A SEND whose key was accepted before with the same decoded fields MUST be answered with SEND_ACK
+        //# with the original msg_id and duplicate true.
+        //= spec/30-send.md#idempotency
+        //# [SND-027] The same key from another device or another user MUST be taken as a different key.
+        //= spec/30-send.md#idempotency
+        //# [SND-028] Repeats of a SEND on one connection that arrive while the first is not yet answered MUST get the
+        //# same msg_id, one of them with duplicate false.
         if let Some(id) = self.msgs.keys.get(&(device, key)).copied() {
             return self.repeat(conn, reference, id, idem.digest);
         }
         let route = self.route(sender, send)?;
         self.check_room(sender, device, &route)?;
         let ack = self.accept(conn, sender, idem, send, route);
-        //# [SND-001]
-        //# [SND-055]
+        //= spec/30-send.md#send-1
+        //# [SND-001] To a valid SEND the server MUST answer SEND_ACK with a msg_id other than 0.
+        //= spec/30-send.md#ack
+        //# [SND-055] A SEND_ACK MUST NOT move a client's position.
         self.reply(conn, FrameType::SEND_ACK, reference, &ack);
         Ok(())
     }
 
     fn check_send(&self, send: &SendView<'_>) -> Result<IdemKey, Refusal> {
-        //# [SND-012]
+        //= spec/30-send.md#send-1
+        //# [SND-012] A SEND without a target, or with delivery UNSPECIFIED, MUST be answered with ERROR INVALID_FIELD
+        //# that names target or delivery.
         check(send.target.is_some(), || Refusal::field("target"))?;
-        //# [SND-013]
+        //= spec/30-send.md#send-1
+        //# [SND-013] A SEND whose idem is not 16 bytes MUST be answered with ERROR INVALID_FIELD for idem.
         let key = IdemKey::try_from(send.idem)
             .map_err(|_| Refusal::field("idem").bound(IDEM_LEN as u64, send.idem.len() as u64))?;
         check(send.delivery() != Delivery::Unspecified, || {
             Refusal::field("delivery")
         })?;
-        //# [SND-014]
+        //= spec/30-send.md#send-1
+        //# [SND-014] A SEND with ttl_ms 0, content_type longer than 64 bytes, or priority above 2 MUST be answered with
+        //# ERROR INVALID_FIELD that names the field.
         let len = send.content_type.len();
         check(len <= MAX_CONTENT_TYPE, || {
             Refusal::field("content_type").bound(MAX_CONTENT_TYPE as u64, len as u64)
         })?;
-        //# [EXP-025]
+        //= spec/60-expiry.md#expiry_set
+        //# [EXP-025] EXPIRY_SET with ttl_ms 0 MUST be answered with ERROR INVALID_FIELD for ttl_ms.
         check(send.ttl_ms != Some(0), || {
             Refusal::field("ttl_ms").bound(1, 0)
         })?;
         check(send.priority <= MAX_PRIORITY, || {
             Refusal::field("priority").bound(u64::from(MAX_PRIORITY), u64::from(send.priority))
         })?;
-        //# [SND-015]
+        //= spec/30-send.md#send-1
+        //# [SND-015] A SEND whose content is longer than the server's max_frame less 2,048 bytes MUST be answered with
+        //# ERROR CONTENT_TOO_LARGE with limit and actual.
         let (len, limit) = (
             send.content.len() as u64,
             u64::from(self.cfg.max_frame - MAX_CONTENT_OVERHEAD),
@@ -87,9 +103,13 @@ impl Core {
         Ok(key)
     }
 
-    //# [SND-005]
-    //# [SND-006]
-    //# [SND-025]
+    //= spec/30-send.md#send-1
+    //# [SND-005] msg_id MUST rise strictly with each message of a conversation, in both directions of it.
+    //= spec/30-send.md#send-1
+    //# [SND-006] Messages of one connection to one conversation MUST be accepted and delivered in the order in which
+    //# they were sent.
+    //= spec/30-send.md#idempotency
+    //# [SND-025] Keys MUST be remembered across a restart of the server.
     /// From here on nothing can fail: the message is accepted with this burst.
     fn accept(
         &mut self,
@@ -101,7 +121,9 @@ impl Core {
     ) -> proto::SendAck {
         let id = self.counters.last_msg.next(self.now);
         self.counters.last_msg = id;
-        //# [EXP-001]
+        //= spec/60-expiry.md#time-to-live
+        //# [EXP-001] The effective time to live MUST be ttl_ms of the SEND, or default_ttl_ms where it is absent, and
+        //# at most max_ttl_ms.
         let ttl = send
             .ttl_ms
             .unwrap_or(self.cfg.default_ttl_ms)
@@ -128,7 +150,9 @@ impl Core {
         };
         let tail = self.tail(sender, id, send);
         if route.online {
-            //# [SND-037]
+            //= spec/30-send.md#online-only
+            //# [SND-037] When no device of the recipient is logged in, the SEND_ACK of an ONLINE_ONLY message MUST have
+            //# state FAILED and code RECIPIENT_OFFLINE.
             msg.traits.offline = !self.send_online(conn, &msg, ttl, &tail);
         } else {
             self.store_message(id, &mut msg, idem.device, route.rev, &tail);
@@ -155,8 +179,10 @@ impl Core {
         {
             device.keys += 1;
         }
-        //# [SND-019]
-        //# [EXP-002]
+        //= spec/30-send.md#send-1
+        //# [SND-019] SEND_ACK of a new STORE message MUST have duplicate false and state ACCEPTED.
+        //= spec/60-expiry.md#time-to-live
+        //# [EXP-002] SEND_ACK MUST answer the effective time to live, and for a duplicate what is left of it.
         let (state, code) = if traits.offline {
             (
                 proto::MessageState::Failed,
@@ -190,11 +216,17 @@ impl Core {
         conv.note(msg.sender, id, msg.traits.read && tells);
     }
 
-    //# [SND-007]
-    //# [SND-016]
-    //# [SND-017]
-    //# [SND-018]
-    //# [FRM-036]
+    //= spec/30-send.md#send-1
+    //# [SND-007] MESSAGE MUST name the sending user in from and the addressed user or group in to_user or to_group.
+    //= spec/30-send.md#send-1
+    //# [SND-016] Empty content MUST be accepted and forwarded as empty.
+    //= spec/30-send.md#send-1
+    //# [SND-017] app_type, content_type, receipts, reply_to, thread, replaces and priority MUST be forwarded as they
+    //# were sent, and absent stays apart from zero where the field is optional.
+    //= spec/30-send.md#send-1
+    //# [SND-018] MESSAGE MUST say the whole length of the content in content_len.
+    //= spec/01-framing.md#bodies
+    //# [FRM-036] The server MUST forward content bit by bit as it was sent.
     /// What of the MESSAGE is the same for all recipients.
     fn tail(&self, sender: UserKey, id: MsgId, send: &SendView<'_>) -> Bytes {
         let from = self.users.get(sender).map_or("", |user| &*user.name);
@@ -216,11 +248,18 @@ impl Core {
         tail.to_bytes()
     }
 
-    //# [SND-003]
-    //# [SND-004]
-    //# [SND-082]
-    //# [GRP-059]
-    //# [GRP-060]
+    //= spec/30-send.md#send-1
+    //# [SND-003] An accepted message MUST reach every device of the recipient that is logged in as MESSAGE with the
+    //# fields of the SEND.
+    //= spec/30-send.md#send-1
+    //# [SND-004] An accepted message with delivery STORE MUST reach a recipient's device that logs in later, unless it
+    //# expired before.
+    //= spec/30-send.md#bounds
+    //# [SND-082] Two users' conversations MUST NOT see each other's messages.
+    //= spec/50-group.md#messages-to-a-group
+    //# [GRP-059] All members MUST see the messages of a group in the same order.
+    //= spec/50-group.md#messages-to-a-group
+    //# [GRP-060] A group message that was accepted MUST reach a member that was offline, also after a restart.
     fn store_message(
         &mut self,
         id: MsgId,
@@ -271,7 +310,8 @@ impl Core {
                 user.inbox.push(pos, id);
             }
         }
-        //# [SND-008]
+        //= spec/30-send.md#send-1
+        //# [SND-008] The sender's other known devices MUST get its message as an entry of their log.
         let own = matches!(msg.recipients, Recipients::One(to) if to == sender) || traits.loopback;
         if !own
             && self
@@ -287,8 +327,11 @@ impl Core {
         }
     }
 
-    //# [SND-035]
-    //# [SND-036]
+    //= spec/30-send.md#online-only
+    //# [SND-035] A message with delivery ONLINE_ONLY MUST be sent to the recipient's devices that are logged in at
+    //# acceptance, as MESSAGE with LOGGED clear and without pos, prev_pos.
+    //= spec/30-send.md#online-only
+    //# [SND-036] An ONLINE_ONLY message MUST NOT appear in any log.
     /// Writes the message to whoever is there; false if nobody is.
     fn send_online(&mut self, conn: ConnId, msg: &Msg, ttl_ms: u64, tail: &Bytes) -> bool {
         let mut there = false;
@@ -332,19 +375,24 @@ impl Core {
         there
     }
 
-    //# [SND-021]
-    //# [SND-023]
-    //# [SND-038]
+    //= spec/30-send.md#idempotency
+    //# [SND-021] A duplicate MUST have no effect: nobody gets a second entry.
+    //= spec/30-send.md#idempotency
+    //# [SND-023] The state in the SEND_ACK of a duplicate MUST be the message's state now.
+    //= spec/30-send.md#online-only
+    //# [SND-038] Idempotency MUST hold for ONLINE_ONLY messages as well.
     /// Answers a SEND whose key was accepted before.
     fn repeat(&mut self, conn: ConnId, reference: u32, id: MsgId, digest: u128) -> Handled {
         let Some(msg) = self.msgs.get(id) else {
             return Ok(());
         };
-        //# [SND-022]
+        //= spec/30-send.md#idempotency
+        //# [SND-022] A SEND whose key was accepted before with other fields MUST be answered with ERROR IDEM_CONFLICT.
         let same = msg.idem.as_ref().is_some_and(|idem| idem.digest == digest);
         check(same, || Refusal::of(Code::IDEM_CONFLICT))?;
         let (state, code) = self.state_of(id, msg);
-        //# [EXP-016]
+        //= spec/60-expiry.md#expired
+        //# [EXP-016] The SEND_ACK of a duplicate of an expired message MUST have state EXPIRED.
         let over = msg.traits.online
             || matches!(
                 state,

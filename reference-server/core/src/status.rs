@@ -38,8 +38,10 @@ impl Core {
         }
     }
 
-    //# [STA-006]
-    //# [STA-007]
+    //= spec/40-status.md#delivered
+    //# [STA-006] Every device of the sender MUST get the STATUS, the one that sent the message too.
+    //= spec/40-status.md#delivered
+    //# [STA-007] A STATUS MUST wait in the log for a sender that is offline.
     /// Appends a STATUS to the log of `reader`.
     pub(crate) fn append_status(&mut self, reader: UserKey, entry: &StatusEntry) {
         let name = |user| {
@@ -69,8 +71,11 @@ impl Core {
         );
     }
 
-    //# [STA-050]
-    //# [STA-051]
+    //= spec/40-status.md#groups
+    //# [STA-050] In a group of up to 256 members each recipient's DELIVERED and READ MUST be told to the sender, with
+    //# the recipient in by.
+    //= spec/40-status.md#groups
+    //# [STA-051] In a larger group the server MUST NOT send STATUS for single members.
     /// True if the conversation reports the states of single recipients.
     pub(crate) fn reports(&self, conv: ConvKey) -> bool {
         match conv {
@@ -106,12 +111,16 @@ impl Core {
         }
     }
 
-    //# [STA-010]
+    //= spec/40-status.md#read
+    //# [STA-010] A PUBLIC MARK MUST be answered with OK, and the senders of messages it covers that asked for
+    //# receipts.read get STATUS READ with the marking user in by.
     pub(crate) fn on_mark(&mut self, conn: ConnId, reference: u32, mark: &proto::Mark) -> Handled {
         let Some((me, device)) = self.who(conn) else {
             return Ok(());
         };
-        //# [STA-016]
+        //= spec/40-status.md#read
+        //# [STA-016] A MARK with scope UNSPECIFIED or without a conversation MUST be answered with ERROR INVALID_FIELD
+        //# that names scope or conversation.
         let target = match &mark.conversation {
             Some(mark::Conversation::User(user)) => TargetView::User(user),
             Some(mark::Conversation::Group(group)) => TargetView::Group(*group),
@@ -122,8 +131,11 @@ impl Core {
             MarkScope::Private => false,
             MarkScope::Unspecified => return Err(Refusal::field("scope")),
         };
-        //# [STA-015]
-        //# [STA-020]
+        //= spec/40-status.md#read
+        //# [STA-015] A MARK above the highest msg_id of the conversation, or 0, MUST be answered with ERROR
+        //# UNKNOWN_MESSAGE.
+        //= spec/40-status.md#read
+        //# [STA-020] A MARK for a conversation that has no message MUST be answered with ERROR UNKNOWN_MESSAGE.
         let unknown = || Refusal::of(Code::UNKNOWN_MESSAGE);
         let key = self.conversation(me, target).ok_or_else(unknown)?;
         if let ConvKey::Group(group) = key {
@@ -138,24 +150,31 @@ impl Core {
         let msg = MsgId(mark.msg_id);
         check(msg.0 != 0 && msg <= conv.high, unknown)?;
         let marks = conv.marks.entry(me).or_default();
-        //# [STA-014]
+        //= spec/40-status.md#read
+        //# [STA-014] A MARK that is not above the mark of the same or wider scope that stands MUST be answered with OK
+        //# and have no effect.
         let old = marks.public;
         let stands = if public { old } else { old.max(marks.private) };
         if msg > stands {
             check(!self.store_full, Refusal::store_full)?;
-            //# [STA-012]
-            //# [STA-017]
+            //= spec/40-status.md#read
+            //# [STA-012] A PRIVATE MARK MUST NOT cause any entry in the log of another user.
+            //= spec/40-status.md#read
+            //# [STA-017] A PUBLIC MARK above a PRIVATE one MUST tell the senders.
             if public {
                 marks.public = msg;
                 self.tell_read(me, key, old, msg);
             } else {
                 marks.private = msg;
             }
-            //# [STA-018]
+            //= spec/40-status.md#read
+            //# [STA-018] Marks MUST survive a restart.
             if let Some(marks) = self.convs.get(&key).and_then(|conv| conv.marks.get(&me)) {
                 self.batch.put_marks(key, me, marks);
             }
-            //# [STA-013]
+            //= spec/40-status.md#read
+            //# [STA-013] Every MARK that rises MUST give the user's other devices a STATUS READ with the own user in
+            //# by.
             if self
                 .users
                 .get(me)
@@ -179,8 +198,11 @@ impl Core {
         Ok(())
     }
 
-    //# [STA-019]
-    //# [STA-052]
+    //= spec/40-status.md#read
+    //# [STA-019] The STATUS READ of a MARK MUST carry the highest msg_id that the MARK covers and that its reader sent,
+    //# and for own devices the msg_id of the MARK.
+    //= spec/40-status.md#groups
+    //# [STA-052] A member's watermark MUST reach only those who sent messages that it newly covers.
     /// Tells each sender how far its messages were read.
     fn tell_read(&mut self, reader: UserKey, key: ConvKey, old: MsgId, new: MsgId) {
         let reports = self.reports(key);
@@ -188,7 +210,9 @@ impl Core {
             return;
         };
         let msgs = &self.msgs;
-        //# [STA-031]
+        //= spec/40-status.md#order-of-states
+        //# [STA-031] After EXPIRED or FAILED for a message the server MUST NOT send another state that holds for this
+        //# message alone.
         let counts = |id| msgs.get(id).is_none_or(|msg| !msg.expired_for(reader));
         let told = conv.newly_read(reader, old, new, counts);
         if let Some(peer) = key.peer(reader) {
@@ -214,7 +238,8 @@ impl Core {
         };
         let mut ahead = Vec::new();
         for (sender, msg) in &told {
-            //# [STA-030]
+            //= spec/40-status.md#order-of-states
+            //# [STA-030] The states that a sender learns of one message from one recipient MUST rise in rank.
             let of_sender = |msg: &Msg| msg.conv == key && msg.sender == *sender;
             let msgs = &self.msgs;
             if user
@@ -247,7 +272,9 @@ impl Core {
         }
     }
 
-    //# [STA-040]
+    //= spec/40-status.md#status_get
+    //# [STA-040] To STATUS_GET for an own message the server MUST answer STATUS_LIST with the state at each recipient,
+    //# sorted by user, and the counts.
     pub(crate) fn on_status_get(
         &mut self,
         conn: ConnId,
@@ -262,7 +289,9 @@ impl Core {
             Some(status_get::Conversation::Group(group)) => TargetView::Group(*group),
             None => return Err(Refusal::field("conversation")),
         };
-        //# [STA-041]
+        //= spec/40-status.md#status_get
+        //# [STA-041] STATUS_GET for a message of somebody else or that does not exist MUST be answered with ERROR
+        //# UNKNOWN_MESSAGE.
         let (id, msg) = self
             .own_message(me, target, get.msg_id)
             .ok_or_else(|| Refusal::of(Code::UNKNOWN_MESSAGE))?;

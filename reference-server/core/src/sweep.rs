@@ -200,7 +200,8 @@ fn truncation(
         .min()
         .unwrap_or(user.trunc);
     let mut trunc = made_before(lifetime).max(made_before(retention).min(acked));
-    //# [SND-081]
+    //= spec/30-send.md#bounds
+    //# [SND-081] Messages that were already accepted MUST NOT be lost by a full inbox.
     if let Some(first) = user.inbox.first_live(live) {
         trunc = trunc.min(before(first));
     }
