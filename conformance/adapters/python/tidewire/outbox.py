@@ -22,7 +22,8 @@ class Outbox:
         item = self.state.enqueue(name, body, self.clock(), name not in DURABLE)
         #= spec/30-send.md#idempotency
         ## [SND-030] A client MUST store the key with the message before it first sends it.
-        self.state.save()
+        if name in DURABLE:
+            self.state.save()
         return item
 
     def ready(self, flying: set[int], room: int) -> list[tuple[dict, dict]]:
@@ -39,7 +40,7 @@ class Outbox:
             elif talk not in held or talk is None:
                 if len(found) >= room:
                     break
-                changed |= not item["tried"]
+                changed |= not item["tried"] and not item["volatile"]
                 body = self._body(item)
                 if body is not None:
                     found.append((item, body))
