@@ -136,9 +136,11 @@ def _decode(message: Message, pieces: list[bytes], depth: int, path: str, unknow
                 if field is None:
                     unknown.append(whole)
                     continue
-                _replace(message, field, values, nested, depth, path)
+                if field.oneof is not None:
+                    _replace(message, field, values, nested)
                 if field.type in SCHEMA.messages and not field.repeated:
-                    _expect(field, kind, 2, path)
+                    # Each piece is decoded where it stands, so that the first fault in the bytes is the one that is told.
+                    values[field.name] = _value(field, kind, raw, depth, path)
                     nested.setdefault(field.name, []).append(raw)
                 elif field.repeated:
                     values.setdefault(field.name, []).extend(_items(field, kind, raw, depth, path))
@@ -150,19 +152,17 @@ def _decode(message: Message, pieces: list[bytes], depth: int, path: str, unknow
             raise Malformed(str(error), path + known.name) from None
         raise
     for name, parts in nested.items():
-        values[name] = _decode(SCHEMA.messages[message.by_name[name].type], parts, depth + 1, f"{path}{name}.", [])
+        if len(parts) > 1:
+            values[name] = _decode(SCHEMA.messages[message.by_name[name].type], parts, depth + 1, f"{path}{name}.", [])
     return values
 
 
-def _replace(message: Message, field: Field, values: dict, nested: dict, depth: int, path: str) -> None:
-    """Of the members of a oneof the last one counts; what it replaces has to decode all the same."""
-    if field.oneof is None:
-        return
+def _replace(message: Message, field: Field, values: dict, nested: dict) -> None:
+    """Of the members of a oneof the last one counts."""
     for other in message.by_name.values():
         if other.oneof == field.oneof and other is not field:
             values.pop(other.name, None)
-            if other.name in nested:
-                _decode(SCHEMA.messages[other.type], nested.pop(other.name), depth + 1, f"{path}{other.name}.", [])
+            nested.pop(other.name, None)
 
 
 def _packable(field: Field) -> bool:
@@ -170,14 +170,17 @@ def _packable(field: Field) -> bool:
 
 
 def _count(message: Message, pieces: list[bytes], path: str) -> None:
-    """Bounds of repeated fields, before anything is built."""
+    """Bounds of repeated fields, before anything is built. Where the bytes are faulty it counts up to the fault."""
     counts: dict[str, int] = {}
-    for piece in pieces:
-        for number, kind, raw, _ in records(piece):
-            field = message.by_number.get(number)
-            if field is not None and field.repeated:
-                items = sum(byte < 0x80 for byte in raw) if kind == 2 and _packable(field) else 1
-                counts[field.name] = counts.get(field.name, 0) + items
+    try:
+        for piece in pieces:
+            for number, kind, raw, _ in records(piece):
+                field = message.by_number.get(number)
+                if field is not None and field.repeated:
+                    items = sum(byte < 0x80 for byte in raw) if kind == 2 and _packable(field) else 1
+                    counts[field.name] = counts.get(field.name, 0) + items
+    except Malformed:
+        pass  # Whoever decodes meets it again, and tells where it stands.
     for name, actual in counts.items():
         limit = LIMITS["MAX_FEATURES" if name in ("features", "requires") else "MAX_ITEMS"]
         #= spec/01-framing.md#bodies
