@@ -53,6 +53,7 @@ registry! {
     STORE_FULL = 0x5003, "STORE_FULL", "the server cannot store more now";
     RECIPIENT_OFFLINE = 0x6001, "RECIPIENT_OFFLINE", "ONLINE_ONLY, and no device of the recipient was logged in";
     RECIPIENT_DELETED = 0x6002, "RECIPIENT_DELETED", "the recipient was deleted before delivery";
+    RECIPIENT_FULL = 0x6003, "RECIPIENT_FULL", "a member of the group held as many undelivered messages as allowed";
     CREDIT_EXHAUSTED = 0x7001, "CREDIT_EXHAUSTED", "entries wait, the event limit is reached";
 }
 

@@ -158,21 +158,29 @@ impl Core {
     //# with code RECIPIENT_DELETED for that msg_id.
     /// The recipient will never have the message.
     fn fail(&mut self, id: MsgId, recipient: UserKey) {
-        let Some(msg) = self.msgs.get_mut(id) else {
+        let Some(msg) = self.msgs.get(id) else {
             return;
         };
         if msg.phase != Phase::Live {
             return;
         }
+        self.note_failed(id, recipient, Code::RECIPIENT_DELETED);
+        self.msgs.settle(id);
+    }
+
+    /// The recipient does not get the message, and the sender is told why.
+    pub(crate) fn note_failed(&mut self, id: MsgId, recipient: UserKey, code: Code) {
+        let Some(msg) = self.msgs.get_mut(id) else {
+            return;
+        };
         msg.lost
             .get_or_insert_with(|| Box::new(Lost::default()))
             .failed
             .push(recipient);
         let (sender, conv) = (msg.sender, msg.conv);
-        self.msgs.settle(id);
         self.note(&Record::Failed(id, recipient));
         if self.reports(conv) {
-            let code = Some(Code::RECIPIENT_DELETED);
+            let code = Some(code);
             let state = MessageState::Failed;
             let entry = StatusEntry {
                 conv,

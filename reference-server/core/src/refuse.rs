@@ -65,7 +65,7 @@ impl Refusal {
     }
 
     //= spec/30-send.md#bounds
-    //# [SND-080] When the recipient has as many undelivered messages as allowed, the server MUST answer ERROR
+    //# [SND-080] When the addressed user has as many undelivered messages as allowed, the server MUST answer ERROR
     //# INBOX_FULL.
     /// INBOX_FULL.
     pub(crate) fn inbox_full(limit: usize, actual: usize) -> Refusal {

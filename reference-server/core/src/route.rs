@@ -111,18 +111,21 @@ impl Core {
         set
     }
 
+    /// True if the user holds as many undelivered messages as allowed.
+    pub(crate) fn inbox_full(&self, user: UserKey) -> bool {
+        self.users
+            .get(user)
+            .is_some_and(|user| user.inbox.len() >= self.cfg.max_inbox)
+    }
+
     pub(crate) fn check_room(&self, sender: UserKey, device: DeviceUid, route: &Route) -> Handled {
         if !route.online {
             let limit = self.cfg.max_inbox;
-            let full =
-                |user: UserKey| self.users.get(user).map_or(0, |user| user.inbox.len()) >= limit;
-            let any_full = match &route.recipients {
-                Recipients::One(to) => full(*to),
-                Recipients::Members { set, .. } => {
-                    set.iter().any(|member| *member != sender && full(*member))
-                }
-            };
-            check(!any_full, || Refusal::inbox_full(limit, limit))?;
+            let full = matches!(route.recipients, Recipients::One(to) if self.inbox_full(to));
+            //= spec/30-send.md#bounds
+            //# [SND-080] When the addressed user has as many undelivered messages as allowed, the server MUST answer
+            //# ERROR INBOX_FULL.
+            check(!full, || Refusal::inbox_full(limit, limit))?;
         }
         let keys = self
             .users

@@ -149,13 +149,14 @@ impl Core {
             lost: None,
         };
         let tail = self.tail(sender, id, send);
+        let mut without_room = Vec::new();
         if route.online {
             //= spec/30-send.md#online-only
             //# [SND-037] When no device of the recipient is logged in, the SEND_ACK of an ONLINE_ONLY message MUST have
             //# state FAILED and code RECIPIENT_OFFLINE.
             msg.traits.offline = !self.send_online(conn, &msg, ttl, &tail);
         } else {
-            self.store_message(id, &mut msg, idem.device, route.rev, &tail);
+            without_room = self.store_message(id, &mut msg, idem.device, route.rev, &tail);
         }
         self.note_in_conv(id, &msg);
         let traits = msg.traits;
@@ -172,6 +173,9 @@ impl Core {
         self.msgs.insert(id, msg);
         self.msgs.keys.insert((idem.device, idem.key), id);
         self.msgs.window.push_back(id);
+        for member in without_room {
+            self.note_failed(id, member, Code::RECIPIENT_FULL);
+        }
         if let Some(device) = self
             .users
             .get_mut(sender)
@@ -260,6 +264,7 @@ impl Core {
     //# [GRP-059] All members MUST see the messages of a group in the same order.
     //= spec/50-group.md#messages-to-a-group
     //# [GRP-060] A group message that was accepted MUST reach a member that was offline, also after a restart.
+    /// Appends the message to the logs; returns the members of a group who had no room for it.
     fn store_message(
         &mut self,
         id: MsgId,
@@ -267,7 +272,7 @@ impl Core {
         device: DeviceUid,
         rev: u64,
         tail: &Bytes,
-    ) {
+    ) -> Vec<UserKey> {
         let sender = msg.sender;
         let shared = msg.recipient_count() >= SHARED_FROM;
         if shared {
@@ -293,7 +298,15 @@ impl Core {
             })
         };
         let mut remaining = 0;
+        let mut without_room = Vec::new();
         for recipient in msg.recipients() {
+            //= spec/50-group.md#messages-to-a-group
+            //# [GRP-062] When a member has as many undelivered messages as allowed, a SEND to the group MUST reach the
+            //# others, and the sender gets STATUS FAILED with code RECIPIENT_FULL and that member in by.
+            if recipient != sender && self.inbox_full(recipient) {
+                without_room.push(recipient);
+                continue;
+            }
             let to_oneself = recipient == sender && !traits.loopback;
             let origin = if to_oneself { device } else { DeviceUid::NONE };
             let Some(pos) = self.append(recipient, origin, meta(true), tail, body()) else {
@@ -325,6 +338,7 @@ impl Core {
         if remaining > 0 {
             msg.phase = Phase::Live;
         }
+        without_room
     }
 
     //= spec/30-send.md#online-only
