@@ -128,6 +128,7 @@ class Client:
             raise NeedsCredential(name, goaway.detail) from goaway
         if goaway.retry_after_ms:
             self.sleep(goaway.retry_after_ms / 1000)
+        self._attempts = max(self._attempts, 1)
         raise Lost(name) from goaway
 
     def cut(self) -> None:
@@ -140,7 +141,8 @@ class Client:
         """Tries with growing pauses until it is connected or the time is over."""
         while True:
             if self._attempts:
-                self.sleep(min(0.1 * 2 ** (self._attempts - 1), 60.0))
+                # Clients that were cut together should not come back together.
+                self.sleep(min(0.1 * 2 ** (self._attempts - 1), 60.0) * self.grease.random.uniform(0.5, 1.0))
             self._attempts += 1
             try:
                 self.connect(max(deadline - time.monotonic(), 0.01))

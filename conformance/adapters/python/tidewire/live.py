@@ -176,7 +176,9 @@ class Live:
         elif known["name"] == "MESSAGE":
             self.online.append(frame.body())
         elif known["name"] == "SYNCED":
-            self.synced, self.sync = True, None
+            self.synced = True
+            if self.sync and self.sync["answered"]:
+                self.sync = None
         elif known["name"] == "NOTICE":
             self.notices.append(frame.body().get("code", 0))
         elif known["name"] == "GOAWAY":

@@ -133,6 +133,8 @@ def _decode(message: Message, pieces: list[bytes], depth: int, path: str, unknow
         for piece in pieces:
             for number, kind, raw, whole in records(piece):
                 field = message.by_number.get(number)
+                #= spec/01-framing.md#bodies
+                ## [FRM-030] A receiver MUST ignore unknown fields of a body.
                 if field is None:
                     unknown.append(whole)
                     continue
