@@ -85,7 +85,7 @@ class Client:
 
     # Connecting.
 
-    def connect(self, timeout: float = 10.0) -> dict:
+    def connect(self, timeout: float = 30.0) -> dict:
         """Connects and logs in, once; returns LOGIN_OK after the backlog. Raises Lost, Stopped or NeedsCredential."""
         self.cut()
         link = Link(self.dial(), self.grease)
@@ -153,7 +153,7 @@ class Client:
 
     # Waiting.
 
-    def run(self, until, timeout: float = 10.0, reconnect: bool = True) -> None:
+    def run(self, until, timeout: float = 30.0, reconnect: bool = True) -> None:
         """Lives until `until()` is true. Raises Timeout, Stopped, NeedsCredential, or Lost where it may not reconnect."""
         deadline = time.monotonic() + timeout
         while not until():
@@ -184,7 +184,7 @@ class Client:
         """Puts a request into the outbox; `run` sends it."""
         return self.outbox.add(name, body)
 
-    def result(self, item: dict, timeout: float = 10.0) -> dict:
+    def result(self, item: dict, timeout: float = 30.0) -> dict:
         """Waits for the reply to a request. Raises Refused where it failed for good."""
         self.run(lambda: item["result"] is not None, timeout)
         if "error" in item["result"]:
