@@ -94,11 +94,11 @@ impl Admin {
             Admin::None => Err(lacking()),
             Admin::Http(http) => {
                 let answer = http
-                    .call("POST", "/v1/testing/batch", &json!({ "users": users }))
+                    .call("POST", "/v1/batch", &json!({ "users": users }))
                     .await?;
                 let tokens = answer.get("tokens").and_then(Value::as_object);
                 let tokens = tokens.ok_or_else(|| {
-                    AdminError("/v1/testing/batch answered without tokens".to_owned())
+                    AdminError("/v1/batch answered without tokens".to_owned())
                 })?;
                 Ok(tokens
                     .iter()

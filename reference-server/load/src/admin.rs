@@ -43,7 +43,7 @@ impl Admin {
     /// Makes users, each with a token. Needs a server with its testing hooks on.
     pub(crate) async fn make_users(&self, users: &[String]) -> anyhow::Result<Vec<String>> {
         let answer = self
-            .post("/v1/testing/batch", &serde_json::json!({ "users": users }))
+            .post("/v1/batch", &serde_json::json!({ "users": users }))
             .await?;
         let token = |user: &String| {
             answer["tokens"][user]

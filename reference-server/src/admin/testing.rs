@@ -1,43 +1,14 @@
-//! Hooks for tests: time, restarts, faults, many users at once. Only there with `--testing`.
+//! Hooks for tests: time, restarts, faults. Only there with `--testing`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tidewire_core::api::{AdminOp, AdminReply};
 
-use super::dto::{Advance, Batch, Empty, Fault, Now, Restart, RestartMode, Tokens};
+use super::dto::{Advance, Empty, Fault, Now, Restart, RestartMode};
 use super::reply::Problem;
 use super::{Api, Body};
-use crate::token::Token;
-
-pub(super) async fn batch(
-    State(api): State<Api>,
-    Body(batch): Body<Batch>,
-) -> Result<Json<Tokens>, Problem> {
-    let mut ops = Vec::new();
-    let mut tokens = BTreeMap::new();
-    for user in batch.users {
-        let token = Token::generate().map_err(|error| Problem::internal(&error))?;
-        ops.push(AdminOp::PutUser { user: user.clone() });
-        ops.push(AdminOp::PutToken {
-            user: user.clone(),
-            digest: token.digest(),
-            ttl_ms: None,
-        });
-        tokens.insert(user, token.reveal().to_owned());
-    }
-    for reply in api.ask_all(ops).await? {
-        match reply {
-            AdminReply::Done | AdminReply::Created => {}
-            AdminReply::Invalid(message) => return Err(Problem::invalid("users", message)),
-            other => return Err(Problem::unexpected(&other)),
-        }
-    }
-    Ok(Json(Tokens { tokens }))
-}
 
 pub(super) async fn clock(
     State(api): State<Api>,

@@ -1,11 +1,13 @@
 //! Users and their tokens.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use tidewire_core::api::{AdminOp, AdminReply};
 
-use super::dto::{Empty, MadeToken, NewToken, Page, Users, WhichToken};
+use super::dto::{Batch, Empty, MadeToken, NewToken, Page, Tokens, Users, WhichToken};
 use super::reply::Problem;
 use super::{Api, Body};
 use crate::token::{Token, digest};
@@ -107,6 +109,33 @@ pub(super) async fn revoke_token(
         AdminReply::NotFound => Err(Problem::not_found("token")),
         other => Err(Problem::unexpected(&other)),
     }
+}
+
+/// Many users, each with a token, in one burst of the engine.
+pub(super) async fn batch(
+    State(api): State<Api>,
+    Body(batch): Body<Batch>,
+) -> Result<Json<Tokens>, Problem> {
+    let mut ops = Vec::new();
+    let mut tokens = BTreeMap::new();
+    for user in batch.users {
+        let token = Token::generate().map_err(|error| Problem::internal(&error))?;
+        ops.push(AdminOp::PutUser { user: user.clone() });
+        ops.push(AdminOp::PutToken {
+            user: user.clone(),
+            digest: token.digest(),
+            ttl_ms: None,
+        });
+        tokens.insert(user, token.reveal().to_owned());
+    }
+    for reply in api.ask_all(ops).await? {
+        match reply {
+            AdminReply::Done | AdminReply::Created => {}
+            AdminReply::Invalid(message) => return Err(Problem::invalid("users", message)),
+            other => return Err(Problem::unexpected(&other)),
+        }
+    }
+    Ok(Json(Tokens { tokens }))
 }
 
 /// The id of a token is its digest: it names the token without giving it away.
