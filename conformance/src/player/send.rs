@@ -106,7 +106,9 @@ impl Player<'_> {
                 self.send_bytes(actor, second).await
             }
             Variant::Truncate(at) => {
-                let (first, _) = bytes.split_at(at.min(bytes.len()));
+                // Borrowed users have names of different lengths, and a whole frame would be no truncation.
+                let at = at.min(bytes.len().saturating_sub(1));
+                let (first, _) = bytes.split_at(at);
                 let sent = self.send_bytes(actor, first).await;
                 self.note(
                     Some(actor),
