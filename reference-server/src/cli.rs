@@ -120,7 +120,8 @@ where
     }
 }
 
-//# [SEC-004]
+//= spec/04-security.md#security
+//# [SEC-004] Tokens and contents MUST NOT appear in logs.
 /// Logs go to standard error. No call in this crate or the core's driver hands a token or a content to them.
 fn start_logging(args: &Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {}", args.log))?;

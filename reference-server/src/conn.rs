@@ -19,7 +19,8 @@ use tokio::net::tcp::OwnedWriteHalf;
 /// Batches of frames that a connection may have handed over and the engine not yet dealt with. Two, so that one is read
 /// while the other waits for the disk.
 const MAX_BATCHES: u32 = 2;
-//# [ERR-044]
+//= spec/02-errors-and-limits.md#budgets
+//# [ERR-044] Every queue that a client can fill MUST have a bound.
 /// Unsent bytes above which a connection counts as congested.
 const CONGESTED_ABOVE: usize = 1 << 20;
 /// Unsent bytes at which it no longer does.
@@ -149,7 +150,8 @@ impl Conn {
         self.max_frame.store(max_frame, Ordering::Release);
     }
 
-    //# [ERR-041]
+    //= spec/02-errors-and-limits.md#budgets
+    //# [ERR-041] A connection that does not read what it is sent MUST NOT delay the others.
     /// Engine: these bytes are to be written. True if the connection has become congested by it.
     pub(crate) fn push(&self, mut bytes: BytesMut) -> bool {
         let mut shared = self.lock();

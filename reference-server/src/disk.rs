@@ -20,7 +20,6 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    //# [ERR-042]
     /// True if there is too little room. A disk that cannot be asked counts as one with room: the store will tell.
     pub(crate) fn is_full(&self) -> bool {
         match free_bytes(&self.folder) {

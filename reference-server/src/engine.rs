@@ -99,7 +99,8 @@ pub(crate) struct Engine {
 pub(crate) struct Gone;
 
 impl Engine {
-    //# [CTL-031]
+    //= spec/10-control.md#end-of-a-connection
+    //# [CTL-031] What was accepted before a stop, planned or not, MUST be there after it.
     /// Starts the thread. Blocks until everything that was stored is in memory and everything due has been done. The
     /// receiver hears when the thread has ended and the data folder is free again.
     pub(crate) fn start(setup: &Setup) -> Result<(Engine, oneshot::Receiver<()>), StoreError> {
@@ -347,7 +348,8 @@ impl Thread {
         }
     }
 
-    //# [CTL-030]
+    //= spec/10-control.md#end-of-a-connection
+    //# [CTL-030] Before a planned stop the server MUST send GOAWAY SHUTTING_DOWN on each session and close it.
     /// Says goodbye to everybody and waits until they have heard it.
     fn drain(&mut self) {
         let now = self.clock.now();

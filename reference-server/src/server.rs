@@ -355,7 +355,8 @@ async fn bind(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>
     Ok(Some(listener))
 }
 
-//# [FRM-007]
+//= spec/01-framing.md#transports
+//# [FRM-007] The server MUST refuse plain TCP on addresses other than loopback unless its operator asked for it.
 fn refuse_plain(what: &str, address: Option<SocketAddr>, allowed: bool) -> anyhow::Result<()> {
     match address {
         Some(address) if !address.ip().is_loopback() && !allowed => {

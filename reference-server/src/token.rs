@@ -16,7 +16,8 @@ const RANDOM_BYTES: usize = 32;
 pub struct Token(String);
 
 impl Token {
-    //# [SEC-002]
+    //= spec/04-security.md#security
+    //# [SEC-002] Tokens MUST hold at least 128 bits from a secure random source.
     /// A new one.
     ///
     /// # Errors
@@ -44,7 +45,8 @@ impl fmt::Debug for Token {
     }
 }
 
-//# [SEC-003]
+//= spec/04-security.md#security
+//# [SEC-003] The server MUST store tokens only as a digest.
 /// SHA-256 of the bytes of a secret. A token is as random as its digest is long, so it needs no salt.
 pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
     Sha256::digest(secret).into()

@@ -200,7 +200,8 @@ impl<L: Link> Task<L> {
         let mut frames = Vec::new();
         let mut violation = None;
         // Before the login there is one frame at a time, since LOGIN_OK changes the limit.
-        //# [FRM-005]
+        //= spec/01-framing.md#transports
+        //# [FRM-005] The server MUST accept one or more whole frames in one binary WebSocket message.
         while frames.len() < MAX_BATCH_FRAMES {
             if !frames.is_empty() && self.conn.is_before_login() {
                 break;
@@ -209,13 +210,17 @@ impl<L: Link> Task<L> {
             match self.decoder.poll(&mut self.buf) {
                 Some(Item::Preface) => {}
                 Some(Item::Frame(frame)) => frames.push(frame),
-                //# [FRM-003]
+                //= spec/01-framing.md#transports
+                //# [FRM-003] When the first bytes of a byte stream differ from the preface at any of the 8 places, the
+                //# server MUST send GOAWAY BAD_PREFACE and close without reading on.
                 Some(Item::Violation(found)) => {
                     violation = Some(found);
                     break;
                 }
                 None => {
-                    //# [FRM-006]
+                    //= spec/01-framing.md#transports
+                    //# [FRM-006] When a WebSocket message is a text message or does not end at the end of a frame, the
+                    //# server MUST send GOAWAY PROTOCOL_VIOLATION and close.
                     if self.in_message && !self.buf.is_empty() {
                         violation = Some(Violation::SplitMessage {
                             rest: self.buf.len(),

@@ -24,8 +24,9 @@ fn a_slow_reader_delays_nobody() {
             panic!()
         };
         if key % 100 == 0 {
+            //= spec/02-errors-and-limits.md#budgets
             //= type=test
-            //# [ERR-041]
+            //# [ERR-041] A connection that does not read what it is sent MUST NOT delay the others.
             alice.send("carol", 10_000 + key, "in between");
             carol.expect_message("in between");
         }
@@ -69,8 +70,10 @@ fn without_room_on_the_disk_nothing_is_accepted_and_the_rest_goes_on() {
     // 1 EiB is more than any disk has free.
     let server = Server::start(data.path(), &["--min-free-mib", "1099511627776"]);
     let mut alice = server.client("alice");
+    //= spec/02-errors-and-limits.md#budgets
     //= type=test
-    //# [ERR-042]
+    //# [ERR-042] While the server cannot store, it MUST answer each request that needs storing with ERROR STORE_FULL
+    //# and keep serving the rest.
     alice.request(message("bob", 1, "no"));
     let Frame::Error(error) = alice.expect(FrameType::ERROR) else {
         panic!()
@@ -98,8 +101,9 @@ fn beyond_the_bound_connections_are_told_so() {
     let server = Server::start(data.path(), &["--max-connections", "2"]);
     let mut first = server.client("alice");
     let mut second = server.client("bob");
+    //= spec/02-errors-and-limits.md#budgets
     //= type=test
-    //# [ERR-044]
+    //# [ERR-044] Every queue that a client can fill MUST have a bound.
     let mut third = Client::raw(TcpStream::connect(server.tcp).unwrap());
     let goaway = third.expect_goaway(Code::OVERLOADED);
     assert!(goaway.retry_after_ms.is_some());

@@ -101,8 +101,9 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
             break;
         }
         let alice = server.client("alice");
+        //= spec/30-send.md#send-1
         //= type=test
-        //# [SND-002]
+        //# [SND-002] The server MUST NOT send SEND_ACK before the message would survive a crash of the server.
         acked.extend(load(alice, round * 1_000_000, || server.kill()));
         let (more, pos) = reader.join().unwrap();
         got.extend(more);

@@ -234,8 +234,9 @@ fn logs_hold_no_secrets() {
     server.terminate();
     let log = log.join().unwrap();
     assert!(log.contains("stopping on SIGTERM"));
+    //= spec/04-security.md#security
     //= type=test
-    //# [SEC-004]
+    //# [SEC-004] Tokens and contents MUST NOT appear in logs.
     assert!(!log.contains("secret content"));
     for token in tokens {
         assert!(!log.contains(&token[4..]));

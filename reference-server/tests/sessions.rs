@@ -30,14 +30,16 @@ fn what_was_accepted_is_there_after_a_planned_stop() {
     let mut server = Server::start(data.path(), &[]);
     let mut alice = server.client("alice");
     let first = alice.send("bob", 1, "one");
+    //= spec/10-control.md#end-of-a-connection
     //= type=test
-    //# [CTL-030]
+    //# [CTL-030] Before a planned stop the server MUST send GOAWAY SHUTTING_DOWN on each session and close it.
     server.terminate();
     alice.expect_goaway(Code::SHUTTING_DOWN);
     assert!(server.wait().success());
 
+    //= spec/10-control.md#end-of-a-connection
     //= type=test
-    //# [CTL-031]
+    //# [CTL-031] What was accepted before a stop, planned or not, MUST be there after it.
     let server = Server::start(data.path(), &[]);
     let mut bob = server.connect();
     bob.login(&server.token("bob"), "bob");
@@ -120,8 +122,10 @@ fn a_stranger_is_sent_away_at_the_first_wrong_byte() {
         stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
         std::io::Write::write_all(&mut &stream, &bytes[..=wrong]).unwrap();
         let mut stranger = common::Client::raw(stream);
+        //= spec/01-framing.md#transports
         //= type=test
-        //# [FRM-003]
+        //# [FRM-003] When the first bytes of a byte stream differ from the preface at any of the 8 places, the server
+        //# MUST send GOAWAY BAD_PREFACE and close without reading on.
         stranger.expect_goaway(Code::BAD_PREFACE);
     }
 }
@@ -156,8 +160,9 @@ fn a_second_process_is_told_that_the_folder_is_taken() {
 #[test]
 fn plain_text_stays_on_loopback() {
     let data = folder();
+    //= spec/01-framing.md#transports
     //= type=test
-    //# [FRM-007]
+    //# [FRM-007] The server MUST refuse plain TCP on addresses other than loopback unless its operator asked for it.
     let (status, text) = refused(data.path(), &["--listen", "0.0.0.0:0"]);
     assert_eq!(status.code(), Some(1));
     assert!(text.contains("--allow-plain"), "{text}");

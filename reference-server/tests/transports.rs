@@ -86,8 +86,9 @@ fn no_older_tls() {
     stream.write_all(&record).unwrap();
     let mut answer = [0; 7];
     stream.read_exact(&mut answer).unwrap();
+    //= spec/04-security.md#security
     //= type=test
-    //# [SEC-001]
+    //# [SEC-001] Outside of loopback the server MUST offer TLS 1.3 and no older version.
     // An alert, fatal, protocol_version.
     assert_eq!([answer[0], answer[5], answer[6]], [21, 2, 70]);
 }
@@ -164,8 +165,9 @@ fn a_session_over_websocket() {
     bob.send("alice", 1, "and back");
     alice.expect_message("and back");
 
+    //= spec/01-framing.md#transports
     //= type=test
-    //# [FRM-005]
+    //# [FRM-005] The server MUST accept one or more whole frames in one binary WebSocket message.
     let mut several = Vec::new();
     for data in [&b"1"[..], b"2", b"3"] {
         let ping = proto::Ping {
@@ -185,8 +187,10 @@ fn a_session_over_websocket() {
 fn the_subprotocol_has_to_be_offered() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
+    //= spec/01-framing.md#transports
     //= type=test
-    //# [FRM-004]
+    //# [FRM-004] On WebSocket the server MUST select the subprotocol tidewire.v1 and refuse the upgrade with an HTTP
+    //# error if the client does not offer it.
     assert_eq!(ws(&server, None).err(), Some(400));
     assert_eq!(ws(&server, Some("chat")).err(), Some(400));
 }
@@ -195,8 +199,10 @@ fn the_subprotocol_has_to_be_offered() {
 fn a_message_that_ends_inside_a_frame_ends_the_connection() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
+    //= spec/01-framing.md#transports
     //= type=test
-    //# [FRM-006]
+    //# [FRM-006] When a WebSocket message is a text message or does not end at the end of a frame, the server MUST send
+    //# GOAWAY PROTOCOL_VIOLATION and close.
     for cut in [3, 11] {
         let mut client = ws(&server, Some("tidewire.v1")).ok().unwrap();
         client

@@ -40,7 +40,7 @@ impl Admin {
         serde_json::from_str(body).with_context(|| format!("POST {path}"))
     }
 
-    /// Makes users, each with a token. Needs a server with its testing hooks on.
+    /// Makes users, each with a token, in one call.
     pub(crate) async fn make_users(&self, users: &[String]) -> anyhow::Result<Vec<String>> {
         let answer = self
             .post("/v1/batch", &serde_json::json!({ "users": users }))

@@ -230,7 +230,8 @@ impl FjallStore {
 }
 
 impl Store for FjallStore {
-    //# [SND-002]
+    //= spec/30-send.md#send-1
+    //# [SND-002] The server MUST NOT send SEND_ACK before the message would survive a crash of the server.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut out = OwnedWriteBatch::with_capacity(
             self.db.clone(),

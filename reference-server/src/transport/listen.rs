@@ -78,7 +78,8 @@ struct Slot {
 }
 
 impl Slot {
-    //# [ERR-044]
+    //= spec/02-errors-and-limits.md#budgets
+    //# [ERR-044] Every queue that a client can fill MUST have a bound.
     fn take(hub: &Arc<Hub>) -> Option<Slot> {
         let others = hub.open.fetch_add(1, Ordering::Relaxed);
         let slot = Slot {
@@ -120,7 +121,8 @@ async fn accept(stream: TcpStream, transport: Transport, slot: Slot) {
         Transport::Tcp => {
             let link = TcpLink::new(stream);
             let writer = link.writer();
-            //# [FRM-002]
+            //= spec/01-framing.md#transports
+            //# [FRM-002] On a byte stream the server MUST send the same 8 preface bytes before its first frame.
             if writer
                 .try_write(&PREFACE)
                 .is_ok_and(|written| written == PREFACE.len())

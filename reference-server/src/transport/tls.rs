@@ -83,7 +83,8 @@ fn certificates() -> Result<Made, rcgen::Error> {
     })
 }
 
-//# [SEC-001]
+//= spec/04-security.md#security
+//# [SEC-001] Outside of loopback the server MUST offer TLS 1.3 and no older version.
 /// Accepts TLS 1.3 with this certificate.
 pub(crate) fn acceptor(identity: &Identity) -> anyhow::Result<TlsAcceptor> {
     let read = || identity.cert.display().to_string();

@@ -46,7 +46,9 @@ impl WsLink {
     }
 }
 
-//# [FRM-004]
+//= spec/01-framing.md#transports
+//# [FRM-004] On WebSocket the server MUST select the subprotocol tidewire.v1 and refuse the upgrade with an HTTP error
+//# if the client does not offer it.
 #[expect(clippy::result_large_err, reason = "the library's signature")]
 fn choose_subprotocol(
     request: &Request,
