@@ -97,9 +97,8 @@ impl Admin {
                     .call("POST", "/v1/batch", &json!({ "users": users }))
                     .await?;
                 let tokens = answer.get("tokens").and_then(Value::as_object);
-                let tokens = tokens.ok_or_else(|| {
-                    AdminError("/v1/batch answered without tokens".to_owned())
-                })?;
+                let tokens = tokens
+                    .ok_or_else(|| AdminError("/v1/batch answered without tokens".to_owned()))?;
                 Ok(tokens
                     .iter()
                     .filter_map(|(user, token)| Some((user.clone(), token.as_str()?.to_owned())))

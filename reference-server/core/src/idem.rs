@@ -33,7 +33,11 @@ pub(crate) fn send_digest(send: &SendView<'_>) -> u128 {
         .receipts
         .map(|receipts| u8::from(receipts.delivered) | u8::from(receipts.read) << 1);
     fields.push(receipts.map_or(0xFF, |bits| bits));
-    for field in [send.ttl_ms, send.reply_to, send.thread, send.replaces] {
+    //= spec/30-send.md#idempotency
+    //# [SND-032] ttl_ms and requires MUST NOT take part in the comparison, and the time to live of the first try
+    //# stands.
+    // Not ttl_ms: a repeat names what is left of it.
+    for field in [send.reply_to, send.thread, send.replaces] {
         fields.push(u8::from(field.is_some()));
         fields.put_num(field.unwrap_or(0));
     }

@@ -64,7 +64,8 @@ class Link:
     def __init__(self, sock, grease: Grease):
         self.sock, self.grease = sock, grease
         #= spec/01-framing.md#transports
-        ## [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before anything else.
+        ## [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before anything
+        ## else.
         self.out = bytearray(frames.PREFACE)
         self.decoder = frames.Decoder(preface=True)
         self._frames = iter(())

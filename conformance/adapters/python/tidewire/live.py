@@ -114,7 +114,8 @@ class Live:
         room = self.max_inflight - len(self.pending)
         flying = {item["id"] for item in self.pending.values() if "id" in item}
         #= spec/10-control.md#end-of-a-connection
-        ## [CTL-032] After losing a connection a client MUST repeat every unanswered request in the same order with the same idempotency keys.
+        ## [CTL-032] After losing a connection a client MUST repeat every unanswered SEND and GROUP_OP in the same order
+        ## with the same idempotency keys.
         for item, body in self.outbox.ready(flying, room):
             self._request(item, body)
 
@@ -202,7 +203,8 @@ class Live:
             if frame.flags & frames.CRITICAL:
                 raise Violation("UNKNOWN_CRITICAL")
             #= spec/01-framing.md#unknown-frames
-            ## [FRM-044] A client MUST advance its position over an unknown frame with LOGGED set by reading body fields 1 and 2.
+            ## [FRM-044] A client MUST advance its position over an unknown frame with LOGGED set by reading body fields
+            ## 1 and 2.
             numbers = {number: value for number, kind, value, _ in wire.records(frame.raw) if kind == 0}
             body = {"pos": numbers.get(1, 0), "prev_pos": numbers.get(2, 0)}
         else:
@@ -213,7 +215,8 @@ class Live:
         if pos <= self.state.pos:
             return
         #= spec/30-send.md#the-user-log
-        ## [SND-043] A client MUST take an entry whose prev_pos is above its own position as a gap and ask for the missing with SYNC.
+        ## [SND-043] A client MUST take an entry whose prev_pos is above its own position as a gap and ask for the
+        ## missing with SYNC.
         if prev_pos > self.state.pos:
             self._gap()
             return
@@ -266,7 +269,8 @@ class Live:
         if body.get("resume") != "RESUMED":
             had_one = self.state.resume() is not None
             #= spec/20-login.md#resume
-            ## [LGN-028] A client that is told GAP MUST take the entries from oldest_pos on as new and tell its user that entries before may be missing.
+            ## [LGN-028] A client that is told GAP MUST take the entries from oldest_pos on as new and tell its user
+            ## that entries before may be missing.
             self.state.restart_at(body.get("epoch", 0), body.get("oldest_pos", 0))
             if had_one:
                 self.options["on_gap"]()

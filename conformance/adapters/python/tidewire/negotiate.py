@@ -16,7 +16,8 @@ def version(version_min: int, version_max: int, lowest: int, highest: int) -> in
     if version_min == 0 or version_min > version_max:
         raise Unfit("INVALID_LOGIN")
     #= spec/03-versioning.md#major-version
-    ## [VER-001] The server MUST choose the highest version that lies in the client's range and that it speaks, and name it in LOGIN_OK.
+    ## [VER-001] The server MUST choose the highest version that lies in the client's range and that it speaks, and name
+    ## it in LOGIN_OK.
     chosen = min(version_max, highest)
     #= spec/03-versioning.md#major-version
     ## [VER-002] When no version fits, the server MUST send GOAWAY VERSION_UNSUPPORTED and close.

@@ -53,15 +53,15 @@ class Outbox:
         body = dict(item["body"])
         if item["name"] == "SEND" and "ttl_ms" in body:
             #= spec/60-expiry.md#time-to-live
-            ## [EXP-007] A client MUST subtract the time that a message waited in its outbox from ttl_ms, and drop it when nothing is left.
+            ## [EXP-007] A client MUST subtract the time that a message waited in its outbox from ttl_ms, and drop it
+            ## when nothing is left before its first try.
             left = body["ttl_ms"] - max(self.clock() - item["since"], 0)
-            if left <= 0:
+            if left <= 0 and not item["tried"]:
                 item["result"] = {"dropped": True, "tried": item["tried"]}
                 self.state.settle_request(item)
                 return None
-            # A repeat has to have the fields of the first try, or its key would be taken for a conflict (SND-022).
-            item["ttl_ms"] = item.get("ttl_ms", left) if item["tried"] else left
-            body["ttl_ms"] = item["ttl_ms"]
+            # What was tried may have been accepted: the repeat asks.
+            body["ttl_ms"] = max(left, 1)
         item["tried"] = True
         return body
 

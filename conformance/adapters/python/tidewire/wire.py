@@ -186,7 +186,8 @@ def _count(message: Message, pieces: list[bytes], path: str) -> None:
     for name, actual in counts.items():
         limit = LIMITS["MAX_FEATURES" if name in ("features", "requires") else "MAX_ITEMS"]
         #= spec/01-framing.md#bodies
-        ## [FRM-034] A decoder MUST refuse a body in which a repeated field has more items than its bound, before it allocates room for them.
+        ## [FRM-034] A decoder MUST refuse a body in which a repeated field has more items than its bound, before it
+        ## allocates room for them.
         if actual > limit:
             raise TooManyItems(path + name, limit, actual)
 
