@@ -17,6 +17,9 @@ use crate::server::{Config, Server, TlsIdentity};
 use crate::token::Token;
 use crate::transport::Identity;
 
+/// Twice what a client receives that announces nothing: so there are messages of which it gets a stub (SND-070).
+const MAX_FRAME: u32 = 2 * tidewire_codec::limits::MAX_FRAME_DEFAULT;
+
 /// Users that `--dev` makes.
 const DEMO_USERS: [&str; 3] = ["alice", "bob", "carol"];
 /// Where `--dev` keeps its data if nothing is said.
@@ -68,7 +71,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
     /// Largest body that is received, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = tidewire_codec::limits::MAX_FRAME_DEFAULT)]
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_FRAME)]
     max_frame: u32,
     /// Refuse to store while less than this is free on the disk
     #[arg(long, value_name = "MIB", default_value_t = 64)]

@@ -2,7 +2,7 @@
 //!
 //! It waits for a first input or a deadline, takes whatever else is queued, feeds it all to the core, makes the batch that
 //! comes out durable, and hands every connection its bytes. That is the group commit: a batch is what queued up while the
-//! one before was on its way to the disk. There is no timer and nothing to tune.
+//! one before was on its way to the disk. Only acknowledgements that come alone wait a little, see `ACK_WAIT`.
 //!
 //! If the store fails, the process ends at once: what is in memory would be ahead of what is durable.
 
@@ -232,6 +232,7 @@ impl Thread {
     fn take_queued(&mut self, first: Msg, now: Millis) -> Option<Control> {
         let mut frames = 0;
         let mut only_acks = true;
+        let mut wait_until = None;
         let mut next = Some(first);
         while let Some(msg) = next {
             only_acks &= is_acks(&msg);
@@ -242,7 +243,10 @@ impl Thread {
             next = if frames >= MAX_BURST_FRAMES {
                 None
             } else if only_acks {
-                self.inbox.recv_timeout(ACK_WAIT).ok()
+                // Once for the burst: acknowledgements that trickle in do not hold up the first.
+                let until = *wait_until.get_or_insert_with(|| Instant::now() + ACK_WAIT);
+                let left = until.saturating_duration_since(Instant::now());
+                self.inbox.recv_timeout(left).ok()
             } else {
                 self.inbox.try_recv().ok()
             };

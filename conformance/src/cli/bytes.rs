@@ -17,8 +17,8 @@ use crate::value::{hex, unhex};
 #[derive(Debug, clap::Args)]
 pub(super) struct DecodeArgs {
     /// The bytes in hex, with or without white space and a preface; `-` reads them from stdin.
-    #[arg(value_name = "HEX|-")]
-    hex: String,
+    #[arg(value_name = "HEX|-", required = true)]
+    hex: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -29,10 +29,9 @@ pub(super) struct EncodeArgs {
 }
 
 pub(super) fn decode(args: &DecodeArgs) -> u8 {
-    let text = if args.hex == "-" {
-        read_stdin()
-    } else {
-        Ok(args.hex.clone())
+    let text = match &args.hex[..] {
+        [dash] if dash == "-" => read_stdin(),
+        words => Ok(words.concat()),
     };
     let text = match text {
         Ok(text) => text,

@@ -121,10 +121,9 @@ fn families(out: &mut dyn Write, report: &Report) -> io::Result<()> {
                 parts.push(format!("{color}{count} {}{color:#}", verdict.name()));
             }
         }
-        let seconds: f64 = cases.iter().map(|case| case.duration.as_secs_f64()).sum();
         writeln!(
             out,
-            "{family:width$}  {:4} cases  {}  ({seconds:.2} s of work)",
+            "{family:width$}  {:4} cases  {}",
             cases.len(),
             parts.join(", ")
         )?;
@@ -157,10 +156,16 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         );
         lines.push(format!("variant:  {variant} ({of})"));
     }
-    for id in &failure.proves {
+    // A step that prepares what others prove has no sentence of its own: then it is one of the case's.
+    let (label, ids): (_, Vec<&String>) = if failure.proves.is_empty() {
+        ("about:   ", case.claims.iter().collect())
+    } else {
+        ("sentence:", failure.proves.iter().collect())
+    };
+    for id in ids {
         if let Some(requirement) = report.requirements.get(id) {
             lines.push(format!(
-                "sentence: [{id}] {} (spec/{}#{})",
+                "{label} [{id}] {} (spec/{}#{})",
                 requirement.sentence, requirement.file, requirement.anchor
             ));
         }

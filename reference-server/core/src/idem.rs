@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_counts() {
+    fn every_field_that_says_what_is_sent_counts() {
         let others = [
             SendView {
                 target: Some(TargetView::User("bo")),
@@ -92,14 +92,6 @@ mod tests {
             },
             SendView {
                 content_type: "b",
-                ..send()
-            },
-            SendView {
-                ttl_ms: Some(0),
-                ..send()
-            },
-            SendView {
-                ttl_ms: Some(1),
                 ..send()
             },
             SendView {
@@ -144,14 +136,13 @@ mod tests {
         ];
         let digests: std::collections::BTreeSet<u128> = others.iter().map(send_digest).collect();
         assert_eq!(digests.len(), others.len());
-        // The key itself is no part of what is compared.
-        assert_eq!(
-            send_digest(&SendView {
-                idem: b"x",
-                ..send()
-            }),
-            send_digest(&send())
-        );
+        // The key itself is no part of what is compared, and what is left of the time to live is less each time.
+        let repeat = SendView {
+            idem: b"x",
+            ttl_ms: Some(1),
+            ..send()
+        };
+        assert_eq!(send_digest(&repeat), send_digest(&send()));
     }
 
     #[test]
