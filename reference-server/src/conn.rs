@@ -23,6 +23,9 @@ const MAX_BATCHES: u32 = 2;
 //# [ERR-044] Every queue that a client can fill MUST have a bound.
 /// Unsent bytes above which a connection counts as congested.
 const CONGESTED_ABOVE: usize = 1 << 20;
+/// Unsent bytes above which a connection is dropped. Only answers can pile up so far, and only those of a client that asks
+/// for much and reads nothing.
+const MAX_UNSENT: usize = 32 << 20;
 /// Unsent bytes at which it no longer does.
 const RELIEVED_AT: usize = 256 << 10;
 
@@ -170,6 +173,11 @@ impl Conn {
                     return wake(shared, false);
                 }
             }
+        }
+        if shared.chunks.len() + bytes.len() > MAX_UNSENT {
+            shared.chunks = Chunks::default();
+            shared.end = End::Aborted;
+            return wake(shared, false);
         }
         shared.chunks.push(bytes);
         let newly = !shared.congested && shared.chunks.len() > CONGESTED_ABOVE;
@@ -377,6 +385,18 @@ mod tests {
         assert!(!conn.is_settled());
         conn.batch_done();
         assert!(conn.is_settled());
+    }
+
+    #[test]
+    fn who_asks_and_never_reads_is_dropped() {
+        let conn = Conn::new(ConnId(1), None);
+        for _ in 0..MAX_UNSENT / CONGESTED_ABOVE {
+            conn.push(bytes(CONGESTED_ABOVE));
+        }
+        assert_ne!(go(&conn, 0), Next::Abort);
+        conn.push(bytes(1));
+        assert_eq!(go(&conn, 0), Next::Abort);
+        assert!(conn.take_chunks().is_empty());
     }
 
     #[test]

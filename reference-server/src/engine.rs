@@ -26,6 +26,12 @@ use crate::store::FjallStore;
 
 /// Frames of one burst. Beyond some thousand the sync costs nothing any more, and others would wait for it.
 const MAX_BURST_FRAMES: usize = 4096;
+/// Changes of one commit. One message to a large group makes thousands.
+const MAX_BURST_CHANGES: usize = 32_768;
+/// Bytes for connections that a burst may pile up before they are handed on.
+const MAX_BURST_BYTES: usize = 8 << 20;
+/// Frames between two counts of those bytes, which looks at every connection with output.
+const COUNT_EVERY: usize = 16;
 /// How long acknowledgements of clients wait for company. Nobody waits for an answer to them, and what a client sends
 /// right after shares their sync: where two users talk in turns this halves the syncs. A status that follows from them
 /// comes later by this much, on an idle server.
@@ -254,6 +260,15 @@ impl Thread {
         None
     }
 
+    /// Drains the core in the middle of a burst that has become heavy, so that no batch and no queue grows with it.
+    fn relieve(&mut self, index: usize, now: Millis) {
+        let is_heavy = self.core.pending_changes() > MAX_BURST_CHANGES
+            || (index % COUNT_EVERY == 0 && self.core.pending_bytes() > MAX_BURST_BYTES);
+        if is_heavy {
+            self.settle(now);
+        }
+    }
+
     fn take(&mut self, msg: Msg, now: Millis) -> Taken {
         match msg {
             Msg::Frames {
@@ -262,8 +277,9 @@ impl Thread {
                 violation,
             } => {
                 let count = frames.len();
-                for frame in frames {
+                for (index, frame) in frames.into_iter().enumerate() {
                     self.core.handle(Input::Frame { conn, frame }, now);
+                    self.relieve(index, now);
                 }
                 if let Some(violation) = violation {
                     self.core.handle(Input::Violation { conn, violation }, now);

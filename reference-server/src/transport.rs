@@ -25,7 +25,7 @@ pub(crate) use listen::{Hub, Transport, listen};
 pub(crate) use tls::{Identity, acceptor};
 
 /// Frames handed over at a time.
-const MAX_BATCH_FRAMES: usize = 1024;
+const MAX_BATCH_FRAMES: usize = 256;
 /// The smallest and the largest read.
 const READ_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
 /// How long a closing connection may take to read what it was sent.

@@ -4,7 +4,7 @@ use tidewire_codec::view::MessageView;
 use tidewire_codec::{Code, FrameType, proto};
 
 use crate::api::{ConnId, Output, ReadLog};
-use crate::conn::ContentRequest;
+use crate::conn::{Conn, ContentRequest};
 use crate::core::{Core, before};
 use crate::entry::{EntryKind, EntryMeta};
 use crate::log::{Sent, send_entry};
@@ -16,6 +16,13 @@ const CONTENT_TAG: u64 = 1 << 63;
 
 /// Room in a CONTENT body for everything but the bytes: three numbers, keys, the length.
 const CONTENT_OVERHEAD: u32 = 64;
+
+/// There is nothing to send of the entry; the page after it comes next.
+fn pass_over(state: &mut Conn, pos: Pos) {
+    if let Some(session) = state.session.as_deref_mut() {
+        session.scan = pos;
+    }
+}
 
 impl Core {
     /// A session starts at a position: it is up to date, or a page is read for it at the end of the burst.
@@ -69,10 +76,12 @@ impl Core {
         let end = page.end || page.entries.is_empty();
         for (pos, value) in page.entries {
             let Some(meta) = EntryMeta::decode(&value.meta) else {
+                pass_over(state, pos);
                 continue;
             };
             // A body that was forgotten belongs to a message whose time is over.
             let Body::Inline(tail) = value.body else {
+                pass_over(state, pos);
                 continue;
             };
             let deadline = match meta.kind {

@@ -181,6 +181,21 @@ impl Core {
         self.outputs.pop_front()
     }
 
+    /// Entries and small values that the next commit writes. A driver drains the core early when they are many: one frame
+    /// to a large group makes thousands.
+    #[must_use]
+    pub fn pending_changes(&self) -> usize {
+        self.batch.appends.len() + self.batch.small.len()
+    }
+
+    /// Bytes that wait for connections; counted anew at each call. A driver drains the core early when they are many: a
+    /// short request can have a long answer.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        let out = |conn| self.conns.get(conn).map_or(0, |state| state.out.len());
+        self.dirty.iter().map(out).sum()
+    }
+
     /// When [`Input::Tick`] is wanted at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {

@@ -34,7 +34,7 @@ pub(crate) struct OwnWaiting {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     queue: VecDeque<Waiting>,
-    own: Vec<OwnWaiting>,
+    own: VecDeque<OwnWaiting>,
     live: usize,
 }
 
@@ -56,7 +56,7 @@ impl Inbox {
 
     /// Adds a message to oneself.
     pub(crate) fn push_own(&mut self, pos: Pos, msg: MsgId, origin: DeviceUid) {
-        self.own.push(OwnWaiting { pos, msg, origin });
+        self.own.push_back(OwnWaiting { pos, msg, origin });
         self.live += 1;
     }
 
@@ -74,13 +74,13 @@ impl Inbox {
             .own
             .iter()
             .position(|own| own.pos <= pos && own.origin != device)?;
-        Some(self.own.remove(index))
+        self.own.remove(index)
     }
 
     /// Takes this message to oneself.
     pub(crate) fn take_own(&mut self, msg: MsgId) -> Option<OwnWaiting> {
         let index = self.own.iter().position(|own| own.msg == msg)?;
-        Some(self.own.remove(index))
+        self.own.remove(index)
     }
 
     /// One message less is undelivered.
@@ -107,7 +107,7 @@ impl Inbox {
             .queue
             .iter_mut()
             .take_while(|waiting| waiting.msg <= up_to);
-        for waiting in reached.filter(|waiting| covered(waiting.msg)) {
+        for waiting in reached.filter(|waiting| !waiting.read_told && covered(waiting.msg)) {
             waiting.read_told = true;
             any = true;
         }
@@ -121,7 +121,7 @@ impl Inbox {
             .iter()
             .find(|waiting| live(waiting.msg))
             .map(|waiting| waiting.pos);
-        let own = self.own.first().map(|own| own.pos);
+        let own = self.own.front().map(|own| own.pos);
         match (queue, own) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -48,8 +48,8 @@ impl Identity {
             std::fs::create_dir_all(folder)?;
             let made = certificates().context("cannot make a certificate")?;
             crate::files::write_secret(&identity.key, &made.key)?;
-            std::fs::write(&identity.cert, made.cert)?;
-            std::fs::write(&ca, made.ca)?;
+            crate::files::write_public(&identity.cert, &made.cert)?;
+            crate::files::write_public(&ca, &made.ca)?;
         }
         Ok((identity, ca))
     }
