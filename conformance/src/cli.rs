@@ -30,13 +30,16 @@ struct Cli {
     command: Command,
 }
 
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
+const SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
+
 #[derive(Debug, clap::Args)]
 struct Folders {
     /// The folder of the fixtures.
-    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures"))]
+    #[arg(long, global = true, default_value = FIXTURES)]
     fixtures: PathBuf,
     /// The folder of the specification.
-    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec"))]
+    #[arg(long, global = true, default_value = SPEC)]
     spec: PathBuf,
 }
 
@@ -110,6 +113,15 @@ fn null_testee(kind: NullKind) -> u8 {
 pub(crate) struct Suite {
     pub(crate) requirements: Requirements,
     pub(crate) sessions: Sessions,
+}
+
+impl Default for Folders {
+    fn default() -> Folders {
+        Folders {
+            fixtures: FIXTURES.into(),
+            spec: SPEC.into(),
+        }
+    }
 }
 
 impl Folders {

@@ -29,6 +29,7 @@ pub struct CaseReport {
     /// One line that says what is shown.
     pub title: String,
     /// The file.
+    #[serde(serialize_with = "json::tidied")]
     pub file: PathBuf,
     /// What it came to.
     pub verdict: Verdict,
@@ -105,6 +106,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// The requirements, for their sentences.
     pub requirements: Requirements,
+    /// The command that made the run, without its filter and seed: a failure adds its own.
+    pub repeat: String,
 }
 
 /// Counts of the requirements that a server can be seen to keep.
@@ -112,7 +115,7 @@ pub struct Report {
 pub struct Coverage {
     /// All of them.
     pub observable: usize,
-    /// Those that a chosen case claims.
+    /// Those that a chosen case claims, if the testee claims the features that it needs.
     pub claimed: usize,
     /// Those that an executed step proved.
     pub executed: usize,
@@ -126,7 +129,11 @@ impl Report {
         round_trip: Option<Duration>,
         duration: Duration,
     ) -> Report {
-        let claims: BTreeSet<&String> = cases.iter().flat_map(|case| case.claims.iter()).collect();
+        let claims: BTreeSet<&String> = cases
+            .iter()
+            .filter(|case| case.verdict != Verdict::NotClaimed)
+            .flat_map(|case| case.claims.iter())
+            .collect();
         let proved: BTreeSet<&String> = cases.iter().flat_map(|case| case.proved.iter()).collect();
         let mut coverage = Coverage::default();
         for requirement in requirements
@@ -144,6 +151,7 @@ impl Report {
             duration,
             coverage,
             requirements: requirements.clone(),
+            repeat: "tidewire-conformance run".to_owned(),
         }
     }
 
@@ -165,7 +173,7 @@ impl Report {
             .count()
     }
 
-    /// 0 conforms; 1 a failure; 2 nothing was executed; 3 an adapter or harness error; 5 only inconclusive or blocked.
+    /// 0 nothing that ran failed; 1 a failure; 2 nothing was executed; 3 an adapter or harness error; 5 only inconclusive or blocked.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let any = |verdict| self.count(verdict) > 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::player::Probe;
 use crate::session::{FaultSwitch, Need, Session, Transport};
-use crate::transport::{Addresses, Connection, OpenError, Opening, TlsTrust};
+use crate::transport::{self, Addresses, Connection, OpenError, Opening, TlsTrust};
 
 pub(crate) mod admin;
 mod commands;
@@ -186,6 +186,21 @@ impl Testee {
             budget,
         )
         .await
+    }
+
+    /// Whether something listens where the run connects to: where nothing does, every case would say so.
+    ///
+    /// # Errors
+    /// Where, and why not.
+    pub async fn reach(&self, transport: Transport, budget: Duration) -> Result<(), StartError> {
+        let addresses = self.addresses();
+        // Without an address the cases are not run, and say that.
+        let Some(address) = addresses.of(transport) else {
+            return Ok(());
+        };
+        transport::reach(address, budget)
+            .await
+            .map_err(|reason| StartError::new(format!("no server at {address}: {reason}")))
     }
 
     /// Makes users, and gives a token for each.

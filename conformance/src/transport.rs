@@ -232,6 +232,15 @@ impl Connection {
     }
 }
 
+/// Whether a TCP connection can be opened.
+pub(crate) async fn reach(address: &str, budget: Duration) -> Result<(), String> {
+    match timeout(budget, connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
 async fn connect(address: &str) -> io::Result<TcpStream> {
     let socket = TcpStream::connect(ws::authority(address)).await?;
     socket.set_nodelay(true)?;

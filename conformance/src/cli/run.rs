@@ -15,6 +15,8 @@ use crate::run::{RunOptions, run as run_suite};
 use crate::session::{Session, Transport};
 use crate::testee::Starter;
 
+mod repeat;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Only the cases whose id holds this text, or fits this pattern with `*`.
@@ -85,7 +87,11 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
         Err(error) => return complain(&error.to_string()),
     };
     match report {
-        Ok(report) => finish(args, &report),
+        Ok(mut report) => {
+            let program = std::env::current_exe().ok();
+            report.repeat = repeat::command(program.as_deref(), args, folders);
+            finish(args, &report)
+        }
         Err(code) => code,
     }
 }
@@ -115,6 +121,11 @@ async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
         complain(&format!("the testee did not start: {error}"));
         EXIT_HARNESS
     })?;
+    let reached = testees.shared.reach(options.transport, REACH_BUDGET).await;
+    reached.map_err(|error| {
+        complain(&error.to_string());
+        EXIT_HARNESS
+    })?;
     let total = if options.cases.is_empty() {
         suite.sessions.len()
     } else {
@@ -138,6 +149,9 @@ async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
 const MAX_LANES: usize = 2;
 /// What makes another server worth its start.
 const CASES_PER_LANE: usize = 8;
+
+/// What does not take a connection in this time is not there.
+const REACH_BUDGET: Duration = Duration::from_secs(5);
 
 /// An adapter or harness error.
 const EXIT_HARNESS: u8 = 3;

@@ -1,5 +1,6 @@
 //! The report as JSON, for machines.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serializer;
@@ -37,6 +38,11 @@ pub fn to_json(report: &Report) -> Result<Value, serde_json::Error> {
 
 fn to_millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+/// A path as the report for people shows it.
+pub(super) fn tidied<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&crate::cli::tidy(path).display())
 }
 
 pub(super) fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style as Paint};
 
 use super::{CaseReport, Report};
-use crate::verdict::Verdict;
+use crate::verdict::{FailureClass, Verdict};
 
 /// What to print.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,9 +82,14 @@ pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<(
         .round_trip
         .map(|time| format!(", round trip {} us", time.as_micros()))
         .unwrap_or_default();
+    let unplayed = match report.cases.len() - report.executed() {
+        0 => String::new(),
+        1 => " (1 case did not run: see above)".to_owned(),
+        number => format!(" ({number} cases did not run: see above)"),
+    };
     writeln!(
         out,
-        "{} in {:.2} s{round_trip}, seed {}",
+        "{} in {:.2} s{round_trip}, seed {}{unplayed}",
         counts.join(", "),
         report.duration.as_secs_f64(),
         report.seed
@@ -159,14 +164,21 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
     // A step that prepares what others prove has no sentence of its own: then it is one of the case's.
     let (label, ids): (_, Vec<&String>) = if failure.proves.is_empty() {
         ("about:   ", case.claims.iter().collect())
+    } else if failure.class == FailureClass::WrongField && failure.proves.len() > 1 {
+        // One field is wrong, and the step alone does not tell which of its sentences speaks of it.
+        ("proves:  ", failure.proves.iter().collect())
     } else {
         ("sentence:", failure.proves.iter().collect())
     };
     for id in ids {
         if let Some(requirement) = report.requirements.get(id) {
             lines.push(format!(
-                "{label} [{id}] {} (spec/{}#{})",
-                requirement.sentence, requirement.file, requirement.anchor
+                "{label} [{id}] ({}; {}) {} (spec/{}#{})",
+                requirement.role,
+                requirement.observed,
+                requirement.sentence,
+                requirement.file,
+                requirement.anchor
             ));
         }
     }
@@ -183,8 +195,8 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         lines.extend(failure.ladder.iter().map(|line| format!("  {line}")));
     }
     lines.push(format!(
-        "repeat:   tidewire-conformance run --filter '{}' --seed {}",
-        case.id, report.seed
+        "repeat:   {} --filter '{}' --seed {}",
+        report.repeat, case.id, report.seed
     ));
     lines
 }

@@ -1,0 +1,113 @@
+//! The command that repeats a run, ready for a filter and a seed.
+
+use std::path::Path;
+
+use super::RunArgs;
+use crate::cli::Folders;
+use crate::session::Transport;
+
+/// The command with every option that chose or changed what was tested. The filter, the seed and what only
+/// concerns the report are left out.
+pub(super) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders) -> String {
+    // Whoever built it has no such program on the path.
+    let is_built_here = program.is_some_and(|program| {
+        program
+            .components()
+            .any(|part| part.as_os_str() == "target")
+    });
+    let mut words = vec![if is_built_here {
+        "cargo run --release -p tidewire-conformance -- run".to_owned()
+    } else {
+        "tidewire-conformance run".to_owned()
+    }];
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("--{name} {}", quote(&value)));
+        }
+    };
+    let path = |path: &Path| path.display().to_string();
+    option("server", args.server.clone());
+    option("users", args.users.as_deref().map(path));
+    option("testee", args.testee.as_deref().map(path));
+    let transport = args.transport;
+    option(
+        "transport",
+        (transport != Transport::Tcp).then(|| transport.to_string()),
+    );
+    option("budget-ms", args.budget_ms.map(|budget| budget.to_string()));
+    let standard = Folders::default();
+    let other = |chosen: &Path, standard: &Path| (chosen != standard).then(|| path(chosen));
+    option("fixtures", other(&folders.fixtures, &standard.fixtures));
+    option("spec", other(&folders.spec, &standard.spec));
+    if args.kill {
+        words.push("--kill".to_owned());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it for one.
+fn quote(word: &str) -> String {
+    let is_plain = |sign: char| {
+        sign.is_alphanumeric() || matches!(sign, '/' | '.' | '-' | '_' | ':' | '[' | ']')
+    };
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        folders: Folders,
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn repeat(program: &str, words: &[&str]) -> String {
+        let line = Line::try_parse_from(std::iter::once(&"run").chain(words)).unwrap();
+        command(Some(Path::new(program)), &line.args, &line.folders)
+    }
+
+    #[test]
+    fn every_option_that_was_used_is_there() {
+        assert_eq!(
+            repeat("/bin/tidewire-conformance", &[]),
+            "tidewire-conformance run"
+        );
+        let words = [
+            "--server",
+            "[::1]:7400",
+            "--users",
+            "my users.toml",
+            "--transport",
+            "ws",
+            "--budget-ms",
+            "90",
+            "--kill",
+            "--filter",
+            "send/plain",
+            "--seed",
+            "1",
+            "--jobs",
+            "3",
+        ];
+        assert_eq!(
+            repeat("/home/me/target/release/tidewire-conformance", &words),
+            "cargo run --release -p tidewire-conformance -- run --server [::1]:7400 --users 'my users.toml' \
+             --transport ws --budget-ms 90 --kill"
+        );
+        assert_eq!(
+            repeat("/x", &["--testee", "it's.toml", "--spec", "other"]),
+            r"tidewire-conformance run --testee 'it'\''s.toml' --spec other"
+        );
+    }
+}
