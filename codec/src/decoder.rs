@@ -111,7 +111,7 @@ impl Decoder {
 
     //= spec/01-framing.md#transports
     //# [FRM-003] When the first bytes of a byte stream differ from the preface at any of the 8 places, the server MUST
-    //# send GOAWAY BAD_PREFACE and close without reading on.
+    //# send GOAWAY BAD_PREFACE, interpret no further byte, and close.
     fn poll_preface(&mut self, src: &mut BytesMut) -> Option<Item> {
         // The first byte that differs is enough: a stranger may never send eight.
         let differs = src

@@ -212,7 +212,7 @@ impl<L: Link> Task<L> {
                 Some(Item::Frame(frame)) => frames.push(frame),
                 //= spec/01-framing.md#transports
                 //# [FRM-003] When the first bytes of a byte stream differ from the preface at any of the 8 places, the
-                //# server MUST send GOAWAY BAD_PREFACE and close without reading on.
+                //# server MUST send GOAWAY BAD_PREFACE, interpret no further byte, and close.
                 Some(Item::Violation(found)) => {
                     violation = Some(found);
                     break;

@@ -125,7 +125,7 @@ fn a_stranger_is_sent_away_at_the_first_wrong_byte() {
         //= spec/01-framing.md#transports
         //= type=test
         //# [FRM-003] When the first bytes of a byte stream differ from the preface at any of the 8 places, the server
-        //# MUST send GOAWAY BAD_PREFACE and close without reading on.
+        //# MUST send GOAWAY BAD_PREFACE, interpret no further byte, and close.
         stranger.expect_goaway(Code::BAD_PREFACE);
     }
 }

@@ -178,7 +178,7 @@ pub struct Login {
     /// What this client can receive.
     #[prost(message, optional, tag = "7")]
     pub limits: ::core::option::Option<Limits>,
-    /// The keepalive this client wishes for. Absent: the server chooses.
+    /// The keepalive this client wishes for. Absent: 60 seconds.
     #[prost(uint32, optional, tag = "8")]
     pub keepalive_ms: ::core::option::Option<u32>,
     /// LOGGED frames the server may send before the first CREDIT.

@@ -36,7 +36,6 @@ registry! {
     UNKNOWN_USER = 0x4006, "UNKNOWN_USER", "no such user";
     UNKNOWN_GROUP = 0x4007, "UNKNOWN_GROUP", "no such group, or not for the asker to know";
     UNKNOWN_MESSAGE = 0x4008, "UNKNOWN_MESSAGE", "no such message in this conversation, or not an own one";
-    NOT_A_MEMBER = 0x4009, "NOT_A_MEMBER", "the asker is not a member of the group";
     PERMISSION_DENIED = 0x400B, "PERMISSION_DENIED", "the asker's mask lacks the permission";
     GROUP_PAUSED = 0x400C, "GROUP_PAUSED", "the group takes no messages now";
     GROUP_FULL = 0x400D, "GROUP_FULL", "the group has as many members as allowed";

@@ -21,9 +21,9 @@ limits! {
     MAX_FRAME_HARD: u32 = 1_048_576 "bytes", "largest body length in version 1";
     MAX_FRAME_BEFORE_LOGIN: u32 = 8_192 "bytes", "largest body before LOGIN_OK, both directions";
     MAX_FRAME_FLOOR: u32 = 16_384 "bytes", "smallest max_frame that may be announced";
-    MAX_FRAME_DEFAULT: u32 = 65_536 "bytes", "max_frame where LOGIN or LOGIN_OK says nothing";
+    MAX_FRAME_DEFAULT: u32 = 65_536 "bytes", "max_frame where LOGIN says nothing";
     MAX_CONTENT_OVERHEAD: u32 = 2_048 "bytes", "content of a SEND may be the server's max_frame less this";
-    MAX_INFLIGHT_DEFAULT: u32 = 256 "count", "max_inflight where nothing is said";
+    MAX_INFLIGHT_DEFAULT: u32 = 256 "count", "max_inflight where LOGIN says nothing";
     MAX_NESTING: usize = 16 "count", "depth of nested messages in a body";
     MAX_ITEMS: usize = 1_000 "items", "items of one repeated field in a request";
     MAX_FEATURES: usize = 64 "items", "items of features and requires";

@@ -154,8 +154,8 @@ impl Core {
     }
 
     //= spec/40-status.md#order-of-states
-    //# [STA-033] When a user is deleted, the sender of each message that it had not received MUST get STATUS FAILED
-    //# with code RECIPIENT_DELETED for that msg_id.
+    //# [STA-033] Except in a group of more than 256 members, when a user is deleted, the sender of each message that it
+    //# had not received MUST get STATUS FAILED with code RECIPIENT_DELETED for that msg_id.
     /// The recipient will never have the message.
     fn fail(&mut self, id: MsgId, recipient: UserKey) {
         let Some(msg) = self.msgs.get(id) else {

@@ -93,7 +93,7 @@ impl Core {
             }
         }
         //= spec/20-login.md#resume
-        //# [LGN-025] SYNCED MUST come before any entry that was accepted after the SYNCED position.
+        //# [LGN-025] SYNCED MUST come before any entry whose pos is above the pos in SYNCED.
         if let Some(session) = state.session.as_deref_mut()
             && end
             && !session.blocked
@@ -125,7 +125,7 @@ impl Core {
             Refusal::field("after_pos").bound(head.0, after.0)
         })?;
         //= spec/30-send.md#sync
-        //# [SND-062] A SYNC with after_pos below what is retained MUST be answered with ERROR INVALID_FIELD for
+        //# [SND-062] A SYNC with after_pos below oldest_pos less 1 MUST be answered with ERROR INVALID_FIELD for
         //# after_pos with the lowest possible value in limit.
         check(after >= trunc, || {
             Refusal::field("after_pos").bound(trunc.0, after.0)

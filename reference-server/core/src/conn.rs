@@ -124,7 +124,8 @@ impl Conn {
     }
 
     //= spec/01-framing.md#requests-and-replies
-    //# [FRM-020] The server MUST answer each request with exactly one reply that repeats its ref and has REPLY set.
+    //# [FRM-020] Unless it ends the connection, the server MUST answer each request with exactly one reply that repeats
+    //# its ref and has REPLY set.
     //= spec/01-framing.md#requests-and-replies
     //# [FRM-021] The reply MUST be the typed reply that the registry names for the request, or ERROR.
     /// Writes the reply to a request; `reference` 0 wants none.

@@ -317,7 +317,7 @@ impl Core {
     //= spec/02-errors-and-limits.md#error-and-goaway
     //# [ERR-001] ERROR MUST be sent only as a reply, and the connection lives on after it.
     //= spec/01-framing.md#requests-and-replies
-    //# [FRM-023] The server MUST carry out a known request type with ref 0 and send no reply to it.
+    //# [FRM-023] The server MUST carry out a known request type other than LOGIN with ref 0 and send no reply to it.
     /// Answers a request with ERROR, unless that is one too many.
     pub(crate) fn refuse(&mut self, conn: ConnId, reference: u32, refusal: &Refusal) {
         if reference != 0 && self.spend(conn) {

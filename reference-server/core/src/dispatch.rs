@@ -12,7 +12,7 @@ use crate::refuse::{Farewell, Handled, Refusal};
 
 impl Core {
     //= spec/01-framing.md#requests-and-replies
-    //# [FRM-025] The server MUST handle the requests of one connection in the order in which they arrived.
+    //# [FRM-025] The requests of one connection MUST take effect in the order in which they arrived.
     //= spec/02-errors-and-limits.md#sizes
     //# [ERR-038] The server MUST answer every request of a client that sends more than max_inflight at once, reading
     //# slower if it has to.

@@ -17,7 +17,8 @@ use crate::store::UserKey;
 
 impl Core {
     //= spec/50-group.md#operations
-    //# [GRP-013] Adding a user that does not exist MUST be answered with ERROR UNKNOWN_USER and add nobody.
+    //# [GRP-013] A create or add that names a user that does not exist MUST be answered with ERROR UNKNOWN_USER and
+    //# have no effect.
     //= spec/50-group.md#operations
     //# [GRP-014] Adding a user that is a member already MUST change nothing for it, and an add that changes nothing
     //# leaves rev as it is.
@@ -199,7 +200,8 @@ impl Core {
     //= spec/50-group.md#joining-and-leaving
     //# [GRP-040] join with the group's PIN MUST make the asker a member with the PIN's permissions.
     //= spec/50-group.md#joining-and-leaving
-    //# [GRP-041] join with a wrong PIN, or where no PIN is set, MUST be answered with ERROR BAD_PIN.
+    //# [GRP-041] join with a wrong PIN, to a group that does not exist, or where no PIN is set, MUST be answered with
+    //# ERROR BAD_PIN.
     pub(crate) fn join_group(
         &mut self,
         actor: Actor,

@@ -33,7 +33,7 @@ impl Core {
             _ => {}
         }
         //= spec/50-group.md#operations
-        //# [GRP-010] An op on a group that does not exist MUST be answered with ERROR UNKNOWN_GROUP.
+        //# [GRP-010] An op other than join on a group that does not exist MUST be answered with ERROR UNKNOWN_GROUP.
         let unknown = || Refusal::of(Code::UNKNOWN_GROUP);
         let group = self.groups.get(&id).ok_or_else(unknown)?;
         let mask = match actor.user {
@@ -172,8 +172,8 @@ impl Core {
     }
 
     //= spec/50-group.md#operations
-    //# [GRP-015] After delete, ops and SENDs to the group MUST be answered with ERROR UNKNOWN_GROUP, and its former
-    //# members get GROUP_EVENT DELETED.
+    //# [GRP-015] After delete, ops other than join and SENDs to the group MUST be answered with ERROR UNKNOWN_GROUP,
+    //# and its former members get GROUP_EVENT DELETED.
     //= spec/50-group.md#permissions
     //# [GRP-035] delete MUST need OWNER.
     fn delete_group(&mut self, actor: Actor, id: GroupId, mask: Permissions) -> Applied {

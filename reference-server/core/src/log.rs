@@ -27,7 +27,7 @@ pub(crate) enum Sent {
 /// True if the device behind the session may see the entry now.
 fn visible(session: &Session, meta: &EntryMeta, now: Millis, deadline: Millis) -> bool {
     //= spec/30-send.md#send-1
-    //# [SND-009] The device that sent a message MUST NOT get it as an entry.
+    //# [SND-009] The device that sent a message MUST NOT get it as an entry, except in a group with LOOPBACK.
     if meta.origin != DeviceUid::NONE && meta.origin == session.device {
         return false;
     }
@@ -54,7 +54,7 @@ fn visible(session: &Session, meta: &EntryMeta, now: Millis, deadline: Millis) -
 //# backlog started if it is the first on the connection.
 //= spec/30-send.md#the-user-log
 //# [SND-042] Every visible entry after the start of the backlog MUST be sent exactly once on a connection, in the order
-//# of the log.
+//# of the log, apart from what SYNC asks for again.
 /// Sends the entry on the connection, if it is visible there and the event limit lets it.
 pub(crate) fn send_entry(
     state: &mut Conn,
@@ -174,8 +174,8 @@ impl Core {
     //= spec/30-send.md#ack
     //# [SND-050] ACK MUST raise the cursor of the device to pos.
     //= spec/40-status.md#delivered
-    //# [STA-001] When a device's ACK first covers a message that asked for receipts.delivered, the sender MUST get
-    //# STATUS DELIVERED with the recipient in by.
+    //# [STA-001] Except in a group of more than 256 members, when a device's ACK first covers a message that asked for
+    //# receipts.delivered, the sender MUST get STATUS DELIVERED with the recipient in by.
     //= spec/40-status.md#delivered
     //# [STA-004] Sending a MESSAGE without an ACK for it MUST NOT cause DELIVERED.
     pub(crate) fn on_ack(&mut self, conn: ConnId, pos: u64) {
@@ -184,8 +184,8 @@ impl Core {
         };
         let (key, uid, limit) = (session.user, session.device, session.ack_limit);
         //= spec/30-send.md#ack
-        //# [SND-052] On an ACK above the highest position that was sent on the connection, or above the honoured resume
-        //# position where nothing was sent, the server MUST send GOAWAY PROTOCOL_VIOLATION with limit and actual.
+        //# [SND-052] On an ACK above both the highest position sent on the connection and the position where its
+        //# backlog started, the server MUST send GOAWAY PROTOCOL_VIOLATION with limit and actual.
         if pos > limit.0 {
             self.farewell(
                 conn,

@@ -435,8 +435,8 @@ fn resume(wish: Option<proto::Resume>, epoch: u64, head: Pos, trunc: Pos) -> (Re
         //# [LGN-020] A LOGIN without resume MUST be answered with resume FRESH, and the backlog starts at oldest_pos.
         None => (ResumeResult::Fresh, trunc),
         //= spec/20-login.md#resume
-        //# [LGN-021] When the epoch is the log's and pos lies between oldest_pos less 1 and head_pos, the server MUST
-        //# answer RESUMED and start the backlog after pos.
+        //# [LGN-021] When the epoch is the log's and pos is at least oldest_pos less 1 and at most head_pos, the server
+        //# MUST answer RESUMED and start the backlog after pos.
         //= spec/20-login.md#resume
         //# [LGN-027] RESUMED MUST NOT move the device's cursor.
         Some(wish) if wish.epoch == epoch && wish.pos <= head.0 && wish.pos >= trunc.0 => {

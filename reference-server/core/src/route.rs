@@ -82,7 +82,8 @@ impl Core {
         let loopback = group.flags.contains(GroupFlags::LOOPBACK);
         let rev = group.rev;
         //= spec/50-group.md#messages-to-a-group
-        //# [GRP-050] A SEND to a group MUST reach every member that has RECV at acceptance, except the sending device.
+        //# [GRP-050] A SEND to a group MUST reach every member that has RECV, ADMIN or OWNER at acceptance, except the
+        //# sending device outside of LOOPBACK.
         //= spec/50-group.md#messages-to-a-group
         //# [GRP-054] A member that joined later MUST NOT get messages that were accepted before.
         //= spec/50-group.md#messages-to-a-group

@@ -254,7 +254,7 @@ impl Core {
 
     //= spec/30-send.md#send-1
     //# [SND-003] An accepted message MUST reach every device of the recipient that is logged in as MESSAGE with the
-    //# fields of the SEND.
+    //# fields of the SEND and the msg_id of its SEND_ACK.
     //= spec/30-send.md#send-1
     //# [SND-004] An accepted message with delivery STORE MUST reach a recipient's device that logs in later, unless it
     //# expired before.
@@ -302,7 +302,8 @@ impl Core {
         for recipient in msg.recipients() {
             //= spec/50-group.md#messages-to-a-group
             //# [GRP-062] When a member has as many undelivered messages as allowed, a SEND to the group MUST reach the
-            //# others, and the sender gets STATUS FAILED with code RECIPIENT_FULL and that member in by.
+            //# others, and in a group of up to 256 members the sender gets STATUS FAILED with code RECIPIENT_FULL and
+            //# that member in by.
             if recipient != sender && self.inbox_full(recipient) {
                 without_room.push(recipient);
                 continue;

@@ -211,8 +211,8 @@ impl Core {
         };
         let msgs = &self.msgs;
         //= spec/40-status.md#order-of-states
-        //# [STA-031] After EXPIRED or FAILED for a message the server MUST NOT send another state that holds for this
-        //# message alone.
+        //# [STA-031] After EXPIRED for a message, or FAILED for it from one recipient, the server MUST NOT send another
+        //# state of that recipient that holds for this message alone.
         let counts = |id| msgs.get(id).is_none_or(|msg| !msg.expired_for(reader));
         let told = conv.newly_read(reader, old, new, counts);
         if let Some(peer) = key.peer(reader) {
