@@ -193,3 +193,30 @@ fn a_crash_between_commit_and_answer_loses_the_answer_alone() {
     );
     assert_eq!(w.core.now().max(Millis(0)), w.now);
 }
+
+#[test]
+fn a_page_of_forgotten_bodies_is_passed_over() {
+    let names: Vec<String> = (0..16).map(|n| format!("member{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut w = World::of(&names);
+    w.user("alice");
+    let alice = w.login_quiet("alice", 1);
+    let Frame::GroupInfo(group) = w.ask(alice, create("all", &names)) else {
+        panic!("no group")
+    };
+    // More than one page of entries that point to a body.
+    for n in 0..1_100 {
+        w.send_frame(alice, group_message(group.group, &n.to_string()));
+    }
+    let forget = Batch {
+        forget_bodies_below: Some(u64::MAX),
+        now: w.now.0,
+        ..Batch::default()
+    };
+    w.store.commit(&forget).unwrap();
+    let member = w.login("member00", 1);
+    let frames = w.take(member);
+    assert!(matches!(frames.first(), Some(Frame::GroupEvent(_))));
+    assert!(matches!(frames.last(), Some(Frame::Synced(_))));
+    assert_eq!(frames.len(), 2, "nothing is left of the messages");
+}
