@@ -53,7 +53,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Shows frames in hex with what each byte means.
     Decode(bytes::DecodeArgs),
-    /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}.
+    /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
     Encode(bytes::EncodeArgs),
     /// Is a peer that does nothing right, until it is stopped.
     #[command(hide = true)]

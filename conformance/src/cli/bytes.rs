@@ -3,10 +3,14 @@
 use std::fs;
 use std::io::{self, Read, Write};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use prost::Message;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, Kind as FieldKind, MessageDescriptor};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value as Json;
 use tidewire_codec::dump::Dump;
 use tidewire_codec::{Flags, Kind, RawFrame};
 
@@ -68,15 +72,38 @@ struct FrameText {
     /// A name or number.
     #[serde(rename = "type")]
     frame_type: String,
-    /// Names; where there are none, what the registry has for the type.
-    flags: Option<Vec<String>>,
+    /// Names or a number; where there is neither, what the registry has for the type.
+    flags: Option<FlagsText>,
     #[serde(default, rename = "ref")]
     reference: u32,
-    /// The fields, by the JSON mapping of proto3: 64-bit numbers may be strings, bytes are base64.
+    /// The fields, by the JSON mapping of proto3, where 64-bit numbers may be strings; but bytes are hex, or begin with
+    /// `hex:` or `text:`, as in all fixtures.
     #[serde(default)]
-    body: serde_json::Value,
+    body: Json,
     /// The body as hex, for what has no fields that are known.
     body_hex: Option<String>,
+    /// Fields that nobody knows, as hex, after the known ones.
+    unknown: Option<String>,
+    /// What a fixture says besides.
+    #[serde(rename = "name")]
+    _name: Option<IgnoredAny>,
+    #[serde(rename = "note")]
+    _note: Option<IgnoredAny>,
+    #[serde(rename = "hex")]
+    _hex: Option<IgnoredAny>,
+    #[serde(rename = "len")]
+    _len: Option<IgnoredAny>,
+    #[serde(rename = "canonical")]
+    _canonical: Option<IgnoredAny>,
+    #[serde(rename = "proves")]
+    _proves: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum FlagsText {
+    Number(u8),
+    Names(Vec<String>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,7 +134,8 @@ fn to_frame(text: FrameText) -> Result<RawFrame, String> {
         .ok_or_else(|| format!("unknown frame {}", text.frame_type))?;
     let info = frame_type.info();
     let flags = match text.flags {
-        Some(flags) => flags.iter().try_fold(0, |bits, name| {
+        Some(FlagsText::Number(bits)) => bits,
+        Some(FlagsText::Names(flags)) => flags.iter().try_fold(0, |bits, name| {
             names::flag(name)
                 .map(|bit| bits | bit)
                 .ok_or_else(|| format!("unknown flag {name}"))
@@ -116,23 +144,72 @@ fn to_frame(text: FrameText) -> Result<RawFrame, String> {
         None if info.is_some_and(|info| info.logged) => Flags::LOGGED.0,
         None => 0,
     };
-    let body = match text.body_hex {
+    let mut body = match text.body_hex {
         Some(digits) => unhex(&digits).ok_or("body_hex is not an even number of hex digits")?,
         None if text.body.is_null() => Vec::new(),
         None => {
             let message = names::message_of(frame_type)
                 .ok_or("the fields of this type are not known: use body_hex")?;
-            let body = DynamicMessage::deserialize(message, text.body)
-                .map_err(|error| format!("body: {error}"))?;
+            let body =
+                DynamicMessage::deserialize(message.clone(), to_proto_json(text.body, &message)?)
+                    .map_err(|error| format!("body: {error}"))?;
             body.encode_to_vec()
         }
     };
+    if let Some(digits) = text.unknown {
+        body.extend(unhex(&digits).ok_or("unknown is not an even number of hex digits")?);
+    }
     Ok(RawFrame {
         flags: Flags(flags),
         frame_type,
         reference: text.reference,
         body: body.into(),
     })
+}
+
+/// The same body with its bytes as the JSON mapping of proto3 has them: in base64.
+fn to_proto_json(body: Json, message: &MessageDescriptor) -> Result<Json, String> {
+    let Json::Object(fields) = body else {
+        return Ok(body);
+    };
+    let mut mapped = serde_json::Map::new();
+    for (name, value) in fields {
+        let field = message
+            .get_field_by_name(&name)
+            .or_else(|| message.get_field_by_json_name(&name));
+        let value = match field.map(|field| field.kind()) {
+            Some(FieldKind::Bytes) => each(value, &|value| bytes_json(&name, value))?,
+            Some(FieldKind::Message(inner)) => each(value, &|value| to_proto_json(value, &inner))?,
+            _ => value,
+        };
+        mapped.insert(name, value);
+    }
+    Ok(Json::Object(mapped))
+}
+
+/// Maps a value, or each of a list.
+fn each(value: Json, map: &dyn Fn(Json) -> Result<Json, String>) -> Result<Json, String> {
+    match value {
+        Json::Array(items) => items
+            .into_iter()
+            .map(map)
+            .collect::<Result<_, _>>()
+            .map(Json::Array),
+        one => map(one),
+    }
+}
+
+fn bytes_json(name: &str, value: Json) -> Result<Json, String> {
+    let Json::String(text) = value else {
+        return Ok(value);
+    };
+    let bytes = match text.strip_prefix("text:") {
+        Some(text) => text.as_bytes().to_vec(),
+        None => unhex(text.strip_prefix("hex:").unwrap_or(&text)).ok_or_else(|| {
+            format!("body: {name}: bytes are an even number of hex digits, or begin with `hex:` or `text:`")
+        })?,
+    };
+    Ok(Json::String(STANDARD.encode(bytes)))
 }
 
 fn read_stdin() -> Result<String, String> {
@@ -154,6 +231,8 @@ fn say(text: &str) -> u8 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -170,12 +249,48 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_hex_or_text() {
+        for content in ["6869", "hex:68 69", "text:hi"] {
+            let frame = format!(r#"{{"type": "CONTENT", "body": {{"content": "{content}"}}}}"#);
+            assert!(
+                hex(&encode_text(&frame).unwrap()).ends_with("026869"),
+                "{content}"
+            );
+        }
+    }
+
+    #[test]
+    fn canonical_fixtures_become_their_bytes() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/frames"));
+        let mut compared = 0;
+        for family in fs::read_dir(folder).unwrap() {
+            for file in fs::read_dir(family.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                if path.extension().is_none_or(|extension| extension != "json") {
+                    continue;
+                }
+                let text = fs::read_to_string(&path).unwrap();
+                let bytes = encode_text(&text)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                let fixture: Json = serde_json::from_str(&text).unwrap();
+                if fixture["canonical"] == true {
+                    let expected = fs::read_to_string(path.with_extension("hex")).unwrap();
+                    assert_eq!(Some(bytes.to_vec()), unhex(&expected), "{}", path.display());
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 100, "{compared}");
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for text in [
             "",
             "{}",
             r#"{"type": "NO"}"#,
             r#"{"type": "ACK", "body": {"no": 1}}"#,
+            r#"{"type": "CONTENT", "body": {"content": "hi"}}"#,
         ] {
             assert!(encode_text(text).is_err(), "{text}");
         }
