@@ -263,7 +263,7 @@ impl Thread {
     /// Drains the core in the middle of a burst that has become heavy, so that no batch and no queue grows with it.
     fn relieve(&mut self, index: usize, now: Millis) {
         let is_heavy = self.core.pending_changes() > MAX_BURST_CHANGES
-            || (index % COUNT_EVERY == 0 && self.core.pending_bytes() > MAX_BURST_BYTES);
+            || (index.is_multiple_of(COUNT_EVERY) && self.core.pending_bytes() > MAX_BURST_BYTES);
         if is_heavy {
             self.settle(now);
         }
