@@ -37,10 +37,8 @@ fn the_reference_server_conforms() {
     let mut text = Vec::new();
     print(&mut text, &report, Style::default()).unwrap();
     assert_eq!(report.exit_code(), 0, "{}", String::from_utf8_lossy(&text));
-    assert_eq!(
-        report.count(Verdict::Pass) + report.count(Verdict::NotRun),
-        sessions.len()
-    );
+    // Nothing is left out: the reference server can do whatever a case needs.
+    assert_eq!(report.count(Verdict::Pass), sessions.len());
     assert_eq!(report.coverage.executed, report.coverage.claimed);
 
     let json = to_json(&report).unwrap();
