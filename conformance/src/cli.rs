@@ -16,6 +16,7 @@ mod bytes;
 mod explain;
 mod list;
 mod run;
+mod target;
 
 /// Usage, an unmatched filter, nothing executed, a malformed fixture.
 pub const EXIT_USAGE: u8 = 2;

@@ -1,7 +1,6 @@
 //! `run`: plays the cases and reports.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -9,11 +8,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{EXIT_USAGE, Folders, Suite, complain, selects};
+use super::target::{TargetArgs, chosen};
+use super::{EXIT_USAGE, Folders, Suite, complain};
 use crate::report::{CaseReport, Report, Style, print, to_json, to_junit};
 use crate::run::{RunOptions, run as run_suite};
-use crate::session::{Session, Transport};
-use crate::testee::Starter;
+use crate::session::Session;
 
 mod repeat;
 
@@ -22,18 +21,8 @@ pub(super) struct RunArgs {
     /// Only the cases whose id holds this text, or fits this pattern with `*`.
     #[arg(long)]
     filter: Vec<String>,
-    /// A server that runs already: its host and port for plain TCP. Needs --users.
-    #[arg(long, requires = "users", value_name = "HOST:PORT")]
-    server: Option<String>,
-    /// The users file of a server that runs already.
-    #[arg(long, value_name = "FILE", conflicts_with = "testee")]
-    users: Option<PathBuf>,
-    /// A testee file, which says how to start the testee.
-    #[arg(long, value_name = "FILE")]
-    testee: Option<PathBuf>,
-    /// What actors use whose case does not say.
-    #[arg(long, default_value = "tcp")]
-    transport: Transport,
+    #[command(flatten)]
+    target: TargetArgs,
     /// How many cases at once; default: twice the cores, at most 16.
     #[arg(long)]
     jobs: Option<usize>,
@@ -43,9 +32,6 @@ pub(super) struct RunArgs {
     /// How long a step waits, in milliseconds; default: 50 measured round trips, at least a second.
     #[arg(long)]
     budget_ms: Option<u64>,
-    /// A restart kills the reference server with SIGKILL, and does not use its own hook.
-    #[arg(long)]
-    kill: bool,
     /// Which cases are printed with all their frames.
     #[arg(long, default_value = "fail")]
     trace: Trace,
@@ -70,20 +56,15 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
         Ok(suite) => suite,
         Err(code) => return code,
     };
-    for filter in &args.filter {
-        if !suite
-            .sessions
-            .iter()
-            .any(|session| selects(std::slice::from_ref(filter), session))
-        {
-            return complain(&format!("no case fits the filter {filter}"));
-        }
-    }
+    let cases = match chosen(&args.filter, &suite) {
+        Ok(cases) => cases,
+        Err(code) => return code,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let report = match runtime {
-        Ok(runtime) => runtime.block_on(play(args, &suite)),
+        Ok(runtime) => runtime.block_on(play(args, &suite, cases)),
         Err(error) => return complain(&error.to_string()),
     };
     match report {
@@ -96,14 +77,14 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
     }
 }
 
-async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
+async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<Report, u8> {
     let defaults = RunOptions::default();
     let options = RunOptions {
-        cases: chosen(args, suite),
+        cases,
         jobs: args.jobs.unwrap_or(defaults.jobs),
         seed: args.seed.unwrap_or(defaults.seed),
         budget: args.budget_ms.map(Duration::from_millis),
-        transport: args.transport,
+        transport: args.target.transport,
         trace_all: args.trace == Trace::All,
         ..defaults
     };
@@ -117,10 +98,15 @@ async fn play(args: &RunArgs, suite: &Suite) -> Result<Report, u8> {
         .count();
     // A start costs as much as a few cases.
     let lanes = MAX_LANES.min(alone / CASES_PER_LANE);
-    let testees = starter(args)?.start_all(lanes).await.map_err(|error| {
-        complain(&format!("the testee did not start: {error}"));
-        EXIT_HARNESS
-    })?;
+    let testees = args
+        .target
+        .starter()?
+        .start_all(lanes)
+        .await
+        .map_err(|error| {
+            complain(&format!("the testee did not start: {error}"));
+            EXIT_HARNESS
+        })?;
     let reached = testees.shared.reach(options.transport, REACH_BUDGET).await;
     reached.map_err(|error| {
         complain(&error.to_string());
@@ -155,48 +141,6 @@ const REACH_BUDGET: Duration = Duration::from_secs(5);
 
 /// An adapter or harness error.
 const EXIT_HARNESS: u8 = 3;
-
-fn chosen(args: &RunArgs, suite: &Suite) -> BTreeSet<String> {
-    if args.filter.is_empty() {
-        return BTreeSet::new();
-    }
-    // An exact id means that case alone, also where it begins the id of others.
-    let is_exact = |filter: &String| suite.sessions.get(filter).is_some();
-    let (exact, loose): (Vec<String>, Vec<String>) =
-        args.filter.iter().cloned().partition(is_exact);
-    let fits = |id: &str, session| {
-        exact.iter().any(|filter| filter == id) || (!loose.is_empty() && selects(&loose, session))
-    };
-    suite
-        .sessions
-        .iter()
-        .filter(|session| fits(&session.id, session))
-        .map(|session| session.id.clone())
-        .collect()
-}
-
-fn starter(args: &RunArgs) -> Result<Starter, u8> {
-    if let Some(file) = &args.testee {
-        return Ok(Starter::File(file.clone()));
-    }
-    if let Some(users) = &args.users {
-        return Ok(Starter::Running {
-            server: args.server.clone(),
-            users: users.clone(),
-        });
-    }
-    if !cfg!(feature = "reference-server") {
-        return Err(complain(
-            "built without the reference server: give --users or --testee",
-        ));
-    }
-    let program = std::env::current_exe().map_err(|error| complain(&error.to_string()))?;
-    Ok(Starter::Reference {
-        program,
-        arguments: vec![OsString::from("reference-server")],
-        kill: args.kill,
-    })
-}
 
 /// A counter on a terminal; nothing where nobody looks.
 fn progress(total: usize) -> impl Fn(&CaseReport) + Send + Sync + 'static {

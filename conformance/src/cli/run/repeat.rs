@@ -26,10 +26,10 @@ pub(super) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders)
         }
     };
     let path = |path: &Path| path.display().to_string();
-    option("server", args.server.clone());
-    option("users", args.users.as_deref().map(path));
-    option("testee", args.testee.as_deref().map(path));
-    let transport = args.transport;
+    option("server", args.target.server.clone());
+    option("users", args.target.users.as_deref().map(path));
+    option("testee", args.target.testee.as_deref().map(path));
+    let transport = args.target.transport;
     option(
         "transport",
         (transport != Transport::Tcp).then(|| transport.to_string()),
@@ -39,7 +39,7 @@ pub(super) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders)
     let other = |chosen: &Path, standard: &Path| (chosen != standard).then(|| path(chosen));
     option("fixtures", other(&folders.fixtures, &standard.fixtures));
     option("spec", other(&folders.spec, &standard.spec));
-    if args.kill {
+    if args.target.kill {
         words.push("--kill".to_owned());
     }
     words.join(" ")

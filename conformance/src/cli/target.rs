@@ -1,0 +1,82 @@
+//! Which testee, and which cases: the options that `run` shares with the commands around it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::{Suite, complain, selects};
+use crate::session::{Session, Transport};
+use crate::testee::Starter;
+
+/// What is tested; without any of these the reference server, which is part of the program.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct TargetArgs {
+    /// A server that runs already: its host and port for plain TCP. Needs --users.
+    #[arg(long, requires = "users", value_name = "HOST:PORT")]
+    pub(super) server: Option<String>,
+    /// The users file of a server that runs already.
+    #[arg(long, value_name = "FILE", conflicts_with = "testee")]
+    pub(super) users: Option<PathBuf>,
+    /// A testee file, which says how to start the testee.
+    #[arg(long, value_name = "FILE")]
+    pub(super) testee: Option<PathBuf>,
+    /// What actors use whose case does not say.
+    #[arg(long, default_value = "tcp")]
+    pub(super) transport: Transport,
+    /// A restart kills the reference server with SIGKILL, and does not use its own hook.
+    #[arg(long)]
+    pub(super) kill: bool,
+}
+
+impl TargetArgs {
+    /// How to come by the testee.
+    pub(super) fn starter(&self) -> Result<Starter, u8> {
+        if let Some(file) = &self.testee {
+            return Ok(Starter::File(file.clone()));
+        }
+        if let Some(users) = &self.users {
+            return Ok(Starter::Running {
+                server: self.server.clone(),
+                users: users.clone(),
+            });
+        }
+        if !cfg!(feature = "reference-server") {
+            return Err(complain(
+                "built without the reference server: give --users or --testee",
+            ));
+        }
+        let program = std::env::current_exe().map_err(|error| complain(&error.to_string()))?;
+        Ok(Starter::Reference {
+            program,
+            arguments: vec![OsString::from("reference-server")],
+            kill: self.kill,
+        })
+    }
+}
+
+/// The cases that the filters choose, by id; all where there is no filter.
+///
+/// A filter that fits nothing is an error, so that a typing mistake is no green run.
+pub(super) fn chosen(filters: &[String], suite: &Suite) -> Result<BTreeSet<String>, u8> {
+    for filter in filters {
+        let fits = |session| selects(std::slice::from_ref(filter), session);
+        if !suite.sessions.iter().any(fits) {
+            return Err(complain(&format!("no case fits the filter {filter}")));
+        }
+    }
+    if filters.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    // An exact id means that case alone, also where it begins the id of others.
+    let is_exact = |filter: &String| suite.sessions.get(filter).is_some();
+    let (exact, loose): (Vec<String>, Vec<String>) = filters.iter().cloned().partition(is_exact);
+    let fits = |session: &Session| {
+        exact.contains(&session.id) || (!loose.is_empty() && selects(&loose, session))
+    };
+    Ok(suite
+        .sessions
+        .iter()
+        .filter(|session| fits(session))
+        .map(|session| session.id.clone())
+        .collect())
+}
