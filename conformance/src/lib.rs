@@ -3,8 +3,10 @@
 //! It knows nothing of how a testee works inside: bytes on connections, and the back door that a testee offers, are all
 //! that it sees.
 
+mod adapter;
 mod body;
 pub mod cli;
+mod json;
 mod ladder;
 mod matcher;
 mod names;

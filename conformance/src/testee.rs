@@ -16,7 +16,7 @@ mod pool;
 mod process;
 
 use admin::Admin;
-pub(crate) use file::UsersFile;
+pub(crate) use file::{UsersFile, read_toml};
 pub(crate) use pool::Loan;
 use pool::Pool;
 use process::Process;

@@ -3,11 +3,8 @@
 use std::fs;
 use std::io::{self, Read, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use prost::Message;
-use prost_reflect::{DynamicMessage, Kind as FieldKind, MessageDescriptor};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
@@ -15,6 +12,7 @@ use tidewire_codec::dump::Dump;
 use tidewire_codec::{Flags, Kind, RawFrame};
 
 use super::{EXIT_USAGE, complain};
+use crate::json::from_json;
 use crate::names;
 use crate::value::{hex, unhex};
 
@@ -150,10 +148,7 @@ fn to_frame(text: FrameText) -> Result<RawFrame, String> {
         None => {
             let message = names::message_of(frame_type)
                 .ok_or("the fields of this type are not known: use body_hex")?;
-            let body =
-                DynamicMessage::deserialize(message.clone(), to_proto_json(text.body, &message)?)
-                    .map_err(|error| format!("body: {error}"))?;
-            body.encode_to_vec()
+            from_json(text.body, &message)?.encode_to_vec()
         }
     };
     if let Some(digits) = text.unknown {
@@ -165,51 +160,6 @@ fn to_frame(text: FrameText) -> Result<RawFrame, String> {
         reference: text.reference,
         body: body.into(),
     })
-}
-
-/// The same body with its bytes as the JSON mapping of proto3 has them: in base64.
-fn to_proto_json(body: Json, message: &MessageDescriptor) -> Result<Json, String> {
-    let Json::Object(fields) = body else {
-        return Ok(body);
-    };
-    let mut mapped = serde_json::Map::new();
-    for (name, value) in fields {
-        let field = message
-            .get_field_by_name(&name)
-            .or_else(|| message.get_field_by_json_name(&name));
-        let value = match field.map(|field| field.kind()) {
-            Some(FieldKind::Bytes) => each(value, &|value| bytes_json(&name, value))?,
-            Some(FieldKind::Message(inner)) => each(value, &|value| to_proto_json(value, &inner))?,
-            _ => value,
-        };
-        mapped.insert(name, value);
-    }
-    Ok(Json::Object(mapped))
-}
-
-/// Maps a value, or each of a list.
-fn each(value: Json, map: &dyn Fn(Json) -> Result<Json, String>) -> Result<Json, String> {
-    match value {
-        Json::Array(items) => items
-            .into_iter()
-            .map(map)
-            .collect::<Result<_, _>>()
-            .map(Json::Array),
-        one => map(one),
-    }
-}
-
-fn bytes_json(name: &str, value: Json) -> Result<Json, String> {
-    let Json::String(text) = value else {
-        return Ok(value);
-    };
-    let bytes = match text.strip_prefix("text:") {
-        Some(text) => text.as_bytes().to_vec(),
-        None => unhex(text.strip_prefix("hex:").unwrap_or(&text)).ok_or_else(|| {
-            format!("body: {name}: bytes are an even number of hex digits, or begin with `hex:` or `text:`")
-        })?,
-    };
-    Ok(Json::String(STANDARD.encode(bytes)))
 }
 
 fn read_stdin() -> Result<String, String> {

@@ -35,6 +35,12 @@ pub(super) struct StartTable {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TesteeFile {
+    /// As reports say it.
+    #[serde(default, rename = "name")]
+    _name: Option<String>,
+    /// Who it is; the files of clients and codecs have other tables.
+    #[serde(default, rename = "role")]
+    _role: Option<crate::adapter::Role>,
     pub(super) start: Option<StartTable>,
     server: Option<Addresses>,
     admin: Option<AdminTable>,
@@ -47,7 +53,7 @@ impl UsersFile {
     /// # Errors
     /// If it cannot be read or holds what no users file has.
     pub(crate) fn read(path: &Path) -> Result<UsersFile, StartError> {
-        read(path)
+        read_toml(path)
     }
 
     /// What this file does not say, from another.
@@ -67,7 +73,7 @@ impl UsersFile {
 
 impl TesteeFile {
     pub(super) fn read(path: &Path) -> Result<TesteeFile, StartError> {
-        read(path)
+        read_toml(path)
     }
 
     pub(super) fn into_users(self) -> UsersFile {
@@ -80,7 +86,11 @@ impl TesteeFile {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StartError> {
+/// Reads a TOML file into a type that says what may stand in it.
+///
+/// # Errors
+/// If it cannot be read, or something else stands in it.
+pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, StartError> {
     let fail = |what: String| StartError::new(format!("{}: {what}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
     toml::from_str(&text).map_err(|error| fail(error.to_string()))
