@@ -14,6 +14,7 @@ use crate::spec::Requirements;
 
 mod bytes;
 mod explain;
+mod export;
 mod list;
 mod run;
 mod target;
@@ -26,28 +27,38 @@ pub const EXIT_USAGE: u8 = 2;
 #[command(name = "tidewire-conformance", version)]
 struct Cli {
     #[command(flatten)]
-    folders: Folders,
+    folders: FolderArgs,
     #[command(subcommand)]
     command: Command,
 }
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
-const SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
-
 #[derive(Debug, clap::Args)]
+struct FolderArgs {
+    /// The folder of the fixtures; default: that of the checkout, or else the one that this program carries.
+    #[arg(long, global = true, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+    /// The folder of the specification; default: as with --fixtures.
+    #[arg(long, global = true, value_name = "DIR")]
+    spec: Option<PathBuf>,
+}
+
+/// Where the suite lies.
+#[derive(Debug)]
 struct Folders {
-    /// The folder of the fixtures.
-    #[arg(long, global = true, default_value = FIXTURES)]
     fixtures: PathBuf,
-    /// The folder of the specification.
-    #[arg(long, global = true, default_value = SPEC)]
     spec: PathBuf,
+    /// What was asked for in the command line, for the command that repeats it.
+    asked: FolderArgs,
+    /// Why there is no standard folder although one is needed; commands without files work all the same.
+    missing: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Lists the cases, or the requirements; reading all files strictly is part of it.
     List(list::ListArgs),
+    /// Writes fixtures, schemas and specification as files.
+    Export(export::ExportArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     Run(run::RunArgs),
     /// Explains a case or a requirement: sentences, steps, proofs.
@@ -76,10 +87,12 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let folders = Folders::find(cli.folders);
     let outcome = match cli.command {
-        Command::List(args) => list::run(&args, &cli.folders),
-        Command::Run(args) => run::run(&args, &cli.folders),
-        Command::Explain(args) => explain::run(&args, &cli.folders),
+        Command::List(args) => list::run(&args, &folders),
+        Command::Run(args) => run::run(&args, &folders),
+        Command::Explain(args) => explain::run(&args, &folders),
+        Command::Export(args) => export::run(&args, &folders),
         Command::Decode(args) => bytes::decode(&args),
         Command::Encode(args) => bytes::encode(&args),
         Command::NullTestee { kind } => null_testee(kind),
@@ -116,18 +129,42 @@ pub(crate) struct Suite {
     pub(crate) sessions: Sessions,
 }
 
-impl Default for Folders {
-    fn default() -> Folders {
-        Folders {
-            fixtures: FIXTURES.into(),
-            spec: SPEC.into(),
-        }
-    }
-}
-
 impl Folders {
+    /// The folders that were asked for; for one that was not, the standard one.
+    fn find(asked: FolderArgs) -> Folders {
+        let mut folders = Folders {
+            fixtures: asked.fixtures.clone().unwrap_or_default(),
+            spec: asked.spec.clone().unwrap_or_default(),
+            missing: None,
+            asked,
+        };
+        if folders.asked.fixtures.is_some() && folders.asked.spec.is_some() {
+            return folders;
+        }
+        match crate::embedded::places() {
+            Ok(standard) => {
+                if folders.asked.fixtures.is_none() {
+                    folders.fixtures = standard.fixtures;
+                }
+                if folders.asked.spec.is_none() {
+                    folders.spec = standard.spec;
+                }
+            }
+            Err(why) => folders.missing = Some(why),
+        }
+        folders
+    }
+
+    /// Says why there are no files, if there are none: for commands that need them.
+    fn check(&self) -> Result<(), u8> {
+        self.missing
+            .as_ref()
+            .map_or(Ok(()), |why| Err(complain(why)))
+    }
+
     /// Reads the specification and all session files; what is wrong goes to stderr.
     fn read(&self) -> Result<Suite, u8> {
+        self.check()?;
         let requirements =
             Requirements::read(&self.spec).map_err(|error| complain(&error.to_string()))?;
         match Sessions::read(&self.fixtures, &requirements) {

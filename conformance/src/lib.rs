@@ -7,6 +7,7 @@ mod adapter;
 mod body;
 pub mod cli;
 mod json;
+mod embedded;
 mod ladder;
 mod matcher;
 mod names;

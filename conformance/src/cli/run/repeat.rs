@@ -35,10 +35,8 @@ pub(super) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders)
         (transport != Transport::Tcp).then(|| transport.to_string()),
     );
     option("budget-ms", args.budget_ms.map(|budget| budget.to_string()));
-    let standard = Folders::default();
-    let other = |chosen: &Path, standard: &Path| (chosen != standard).then(|| path(chosen));
-    option("fixtures", other(&folders.fixtures, &standard.fixtures));
-    option("spec", other(&folders.spec, &standard.spec));
+    option("fixtures", folders.asked.fixtures.as_deref().map(path));
+    option("spec", folders.asked.spec.as_deref().map(path));
     if args.target.kill {
         words.push("--kill".to_owned());
     }
@@ -63,18 +61,23 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::FolderArgs;
 
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        folders: Folders,
+        folders: FolderArgs,
         #[command(flatten)]
         args: RunArgs,
     }
 
     fn repeat(program: &str, words: &[&str]) -> String {
         let line = Line::try_parse_from(std::iter::once(&"run").chain(words)).unwrap();
-        command(Some(Path::new(program)), &line.args, &line.folders)
+        command(
+            Some(Path::new(program)),
+            &line.args,
+            &Folders::find(line.folders),
+        )
     }
 
     #[test]
