@@ -6,8 +6,8 @@
 mod adapter;
 mod body;
 pub mod cli;
-mod json;
 mod embedded;
+mod json;
 mod ladder;
 mod matcher;
 mod names;
