@@ -1,5 +1,5 @@
-//! What follows from `spec/`: prost types, shape tables and the descriptor set from the proto files, and the registry of
-//! requirements from the chapters.
+//! What follows from `spec/`: prost types, shape tables and the descriptor set from the proto files, the registry of
+//! requirements from the chapters, and Wireshark's dissector.
 
 mod shapes;
 
@@ -11,6 +11,7 @@ use protox::prost_reflect::DescriptorPool;
 
 use crate::files::Output;
 use crate::registry;
+use crate::wireshark;
 
 /// The proto files, in the order of the families.
 pub const FAMILIES: [&str; 6] = ["control", "login", "send", "status", "group", "expiry"];
@@ -46,12 +47,17 @@ fn files(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let out = tempfile::tempdir()?;
     config.out_dir(out.path());
     let descriptor = set.encode_to_vec();
-    let shapes = shapes::file(&DescriptorPool::decode(descriptor.as_slice())?)?;
+    let pool = DescriptorPool::decode(descriptor.as_slice())?;
+    let shapes = shapes::file(&pool)?;
     config.compile_fds(set)?;
     let code = std::fs::read(out.path().join("tidewire.v1.rs"))?;
     Ok(vec![
         ("codec/src/generated/tidewire.v1.rs".into(), code),
         ("codec/src/generated/shapes.rs".into(), shapes.into_bytes()),
         (DESCRIPTOR.into(), descriptor),
+        (
+            wireshark::PATH.into(),
+            wireshark::bundle(root, &pool)?.into_bytes(),
+        ),
     ])
 }

@@ -12,6 +12,7 @@ pub mod quotes;
 pub mod registry;
 pub mod spec;
 pub mod table;
+pub mod wireshark;
 
 use std::path::PathBuf;
 

@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Writes what follows from `spec/`: prost types, the descriptor set, the list of requirements.
+    /// Writes what follows from `spec/`: prost types, the descriptor set, the list of requirements, Wireshark's dissector.
     Generate {
         /// Writes nothing and fails when a file is not fresh.
         #[arg(long)]

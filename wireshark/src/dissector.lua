@@ -1,0 +1,161 @@
+-- Cuts byte streams and messages of WebSocket into frames, and registers the dissector where they come from.
+local tables = require("tidewire.tables")
+local fields = require("tidewire.fields")
+local frame = require("tidewire.frame")
+local conversation = require("tidewire.conversation")
+
+local tidewire = Proto("tidewire", "Tidewire")
+tidewire.fields = fields.all
+local experts = {}
+for _, known in pairs(fields.experts) do
+  experts[#experts + 1] = known
+end
+tidewire.experts = experts
+tidewire.prefs.ports = Pref.range("TCP ports", "7400", "Ports on which the server speaks plain TCP", 65535)
+tidewire.init = conversation.reset
+
+local HEADER_LEN, PREFACE_LEN = tables.limits.HEADER_LEN, tables.limits.PREFACE_LEN
+
+-- Whether the bytes at a place are the preface, as far as they go.
+local function is_preface(tvb, at)
+  local bytes = tvb(at, math.min(tvb:len() - at, PREFACE_LEN)):bytes():tohex(true)
+  return tables.preface:sub(1, #bytes) == bytes
+end
+
+-- Bytes that are not interpreted, with the reason.
+local function uninterpreted(tvb, at, tree, expert_info, text)
+  local item = tree:add(tidewire, tvb(at), "Tidewire, not interpreted")
+  local data = item:add(fields.data, tvb(at))
+  if expert_info then
+    data:add_proto_expert_info(expert_info, text)
+  end
+end
+
+-- Asks for the rest of a frame, `missing` bytes if that is known; what cannot be joined is shown as it is.
+local function more(tvb, at, pinfo, tree, missing)
+  if pinfo.can_desegment > 0 and tvb:len() == tvb:reported_len() then
+    pinfo.desegment_offset = at
+    pinfo.desegment_len = missing or DESEGMENT_ONE_MORE_SEGMENT
+  else
+    uninterpreted(tvb, at, tree, fields.experts.cut, "the rest of the frame is not here")
+  end
+end
+
+-- Whether nothing more of this direction is interpreted, since it began with other bytes than the preface or a length was no
+-- length; such bytes are shown as they are.
+local function is_broken(tvb, pinfo, tree, stream, here)
+  local starts_wrong = not pinfo.visited and not stream.begun[here] and not is_preface(tvb, 0)
+  if starts_wrong and conversation.from_start() then
+    stream.broken[here] = stream.broken[here] or { number = pinfo.number, preface = true }
+  end
+  local broken = stream.broken[here]
+  if not broken or pinfo.number < broken.number then
+    return false
+  elseif pinfo.number > broken.number then
+    uninterpreted(tvb, 0, tree)
+  elseif broken.preface then
+    uninterpreted(tvb, 0, tree, fields.experts.bad_preface)
+  end
+  return pinfo.number > broken.number or broken.preface
+end
+
+-- Cuts bytes into frames; returns lines for the info column.
+local function cut(tvb, pinfo, tree, is_stream)
+  local stream, here, there = conversation.of(pinfo)
+  local lines, at = {}, 0
+  if is_stream and is_broken(tvb, pinfo, tree, stream, here) then
+    return { "[not interpreted]" }
+  end
+  stream.started = stream.started or not is_stream
+  while at < tvb:len() do
+    local left = tvb:len() - at
+    if is_stream and is_preface(tvb, at) then
+      if left < PREFACE_LEN then
+        more(tvb, at, pinfo, tree)
+        break
+      end
+      stream.started, stream.begun[here] = true, true
+      local item = tree:add(tidewire, tvb(at, PREFACE_LEN), "Tidewire, preface")
+      item:add(fields.preface, tvb(at, PREFACE_LEN))
+      lines[#lines + 1] = "preface"
+      at = at + PREFACE_LEN
+    elseif left < HEADER_LEN then
+      more(tvb, at, pinfo, tree)
+      break
+    else
+      stream.begun[here] = true
+      local header = frame.header(tvb, at)
+      local missing = HEADER_LEN + header.len - left
+      if header.len > tables.limits.MAX_FRAME_HARD then
+        local text = string.format("body length %d exceeds limit %d", header.len, tables.limits.MAX_FRAME_HARD)
+        uninterpreted(tvb, at, tree, fields.experts.too_large, text)
+        if conversation.from_start() then
+          stream.broken[here] = stream.broken[here] or { number = pinfo.number }
+        end
+        lines[#lines + 1] = "[body length " .. header.len .. "]"
+        break
+      elseif missing > 0 then
+        more(tvb, at, pinfo, tree, missing)
+        break
+      end
+      local item = tree:add(tidewire, tvb(at, HEADER_LEN + header.len))
+      lines[#lines + 1] = frame.add(tvb, at, header, pinfo, item, stream, here, there)
+      at = at + HEADER_LEN + header.len
+    end
+  end
+  return lines
+end
+
+local function dissect(tvb, pinfo, tree, is_stream)
+  local lines = cut(tvb, pinfo, tree, is_stream)
+  pinfo.cols.protocol = "Tidewire"
+  if #lines > 0 then
+    pinfo.cols.info:set(table.concat(lines, ", ") .. " ")
+    -- Another part of the same packet adds to it.
+    pinfo.cols.info:fence()
+  end
+  return tvb:len()
+end
+
+function tidewire.dissector(tvb, pinfo, tree)
+  return dissect(tvb, pinfo, tree, true)
+end
+
+-- Messages of WebSocket hold whole frames and no preface.
+local in_websocket = Proto("tidewire_websocket", "Tidewire in WebSocket")
+
+function in_websocket.dissector(tvb, pinfo, tree)
+  return dissect(tvb, pinfo, tree, false)
+end
+
+-- On any port: a connection whose first bytes are the preface.
+local function heuristic(tvb, pinfo, tree)
+  if tvb:len() < PREFACE_LEN or not is_preface(tvb, 0) then
+    return false
+  end
+  pinfo.conversation = tidewire
+  dissect(tvb, pinfo, tree, true)
+  return true
+end
+
+local tcp_ports, ports = DissectorTable.get("tcp.port"), nil
+
+-- The ports of the preferences, at first and whenever they are changed.
+local function listen()
+  if ports ~= tidewire.prefs.ports then
+    if ports and ports ~= "" then
+      tcp_ports:remove(ports, tidewire)
+    end
+    ports = tidewire.prefs.ports
+    if ports ~= "" then
+      tcp_ports:add(ports, tidewire)
+    end
+  end
+end
+
+tidewire.prefs_changed = listen
+listen()
+DissectorTable.get("tls.alpn"):add("tidewire/1", tidewire)
+DissectorTable.get("tls.port"):add_for_decode_as(tidewire)
+DissectorTable.get("ws.protocol"):add("tidewire.v1", in_websocket)
+tidewire:register_heuristic("tcp", heuristic)
