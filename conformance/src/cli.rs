@@ -2,7 +2,7 @@
 
 #[cfg(feature = "reference-server")]
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,11 +16,15 @@ mod bytes;
 mod explain;
 mod export;
 mod list;
+mod plan;
 mod run;
 mod target;
 
 /// Usage, an unmatched filter, nothing executed, a malformed fixture.
 pub const EXIT_USAGE: u8 = 2;
+
+/// An adapter or harness error.
+pub const EXIT_HARNESS: u8 = 3;
 
 /// Plays the session files of the fixtures against a Tidewire implementation.
 #[derive(Debug, Parser)]
@@ -61,6 +65,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     Run(run::RunArgs),
+    /// Says what a run would play, what it would leave out and why, and plays nothing.
+    Plan(plan::PlanArgs),
     /// Explains a case or a requirement: sentences, steps, proofs.
     Explain(explain::ExplainArgs),
     /// Shows frames in hex with what each byte means.
@@ -91,6 +97,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::List(args) => list::run(&args, &folders),
         Command::Run(args) => run::run(&args, &folders),
+        Command::Plan(args) => plan::run(&args, &folders),
         Command::Explain(args) => explain::run(&args, &folders),
         Command::Export(args) => export::run(&args, &folders),
         Command::Decode(args) => bytes::decode(&args),
@@ -201,6 +208,20 @@ fn complain(message: &str) -> u8 {
     // Nobody is left to be told if stderr is gone.
     let _ = writeln!(std::io::stderr(), "error: {message}");
     EXIT_USAGE
+}
+
+/// Prints an error of the adapter or the harness, and returns the exit code for it.
+fn broken(message: &str) -> u8 {
+    complain(message);
+    EXIT_HARNESS
+}
+
+/// The exit code after writing to stdout. A reader that went away, as `head` does, is no failure of ours.
+fn written(result: io::Result<()>) -> u8 {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => EXIT_USAGE,
+        _ => 0,
+    }
 }
 
 /// True if the filter, a substring of the id or a pattern with `*`, selects the case.

@@ -16,8 +16,10 @@ use crate::testee::{AdminError, Testee};
 use crate::verdict::Verdict;
 
 mod case;
+mod dry;
 
 use case::play_case;
+pub(crate) use dry::{Planned, plan};
 
 /// The shortest budget where none is given: room for a store that takes its time.
 const MIN_BUDGET: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::{EXIT_USAGE, Folders, Suite, complain, selects};
+use super::{Folders, Suite, complain, selects};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
@@ -39,17 +39,7 @@ pub(super) fn run(args: &ListArgs, folders: &Folders) -> u8 {
         (false, true) => cases_json(&mut out, &suite, args),
         (true, json) => requirements(&mut out, &suite, json),
     };
-    // A reader that went away, as `head` does, is no failure of ours.
-    written.map_or_else(
-        |error| {
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                0
-            } else {
-                EXIT_USAGE
-            }
-        },
-        |()| 0,
-    )
+    super::written(written)
 }
 
 fn cases(out: &mut dyn Write, suite: &Suite, args: &ListArgs) -> io::Result<()> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::target::{TargetArgs, chosen};
-use super::{EXIT_USAGE, Folders, Suite, complain};
+use super::target::{REACH_BUDGET, TargetArgs, chosen};
+use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain};
 use crate::report::{CaseReport, Report, Style, print, to_json, to_junit};
 use crate::run::{RunOptions, run as run_suite};
 use crate::session::Session;
@@ -135,12 +135,6 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
 const MAX_LANES: usize = 2;
 /// What makes another server worth its start.
 const CASES_PER_LANE: usize = 8;
-
-/// What does not take a connection in this time is not there.
-const REACH_BUDGET: Duration = Duration::from_secs(5);
-
-/// An adapter or harness error.
-const EXIT_HARNESS: u8 = 3;
 
 /// A counter on a terminal; nothing where nobody looks.
 fn progress(total: usize) -> impl Fn(&CaseReport) + Send + Sync + 'static {

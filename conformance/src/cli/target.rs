@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{Suite, complain, selects};
+use super::{Suite, broken, complain, selects};
 use crate::session::{Session, Transport};
-use crate::testee::Starter;
+use crate::testee::{Starter, Testee};
 
 /// What is tested; without any of these the reference server, which is part of the program.
 #[derive(Clone, Debug, clap::Args)]
@@ -52,7 +53,20 @@ impl TargetArgs {
             kill: self.kill,
         })
     }
+
+    /// Starts it, or finds it, and makes sure that something listens there.
+    pub(super) async fn start_one(&self) -> Result<Testee, u8> {
+        let testee = self.starter()?.start().await;
+        let testee =
+            testee.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
+        let reached = testee.reach(self.transport, REACH_BUDGET).await;
+        reached.map_err(|error| broken(&error.to_string()))?;
+        Ok(testee)
+    }
 }
+
+/// What does not take a connection in this time is not there.
+pub(super) const REACH_BUDGET: Duration = Duration::from_secs(5);
 
 /// The cases that the filters choose, by id; all where there is no filter.
 ///

@@ -6,9 +6,10 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use super::Shared;
-use crate::player::{Played, Player, Stage, Variant};
+use crate::player::{Played, Player, Probe, Stage, Variant};
 use crate::report::CaseReport;
-use crate::session::{Need, Session, Sweep};
+use crate::session::{Need, Session, Sweep, Transport};
+use crate::testee::Testee;
 use crate::value::Scope;
 use crate::verdict::{Failure, Verdict};
 
@@ -32,25 +33,38 @@ impl Severity {
     }
 }
 
+/// Why the testee cannot play the case, if it cannot, whatever became of its twin.
+pub(super) fn unplayable(
+    session: &Session,
+    testee: &Testee,
+    transport: Transport,
+    probe: Option<&Probe>,
+) -> Option<(Verdict, String)> {
+    let reason = testee.lacks(session, transport, probe)?;
+    let is_feature = session
+        .needs
+        .iter()
+        .any(|need| matches!(need, Need::Feature(_)) && reason.ends_with(&need.to_string()));
+    let verdict = if is_feature {
+        Verdict::NotClaimed
+    } else {
+        Verdict::NotRun
+    };
+    Some((verdict, reason))
+}
+
 /// Plays a case with all its variants.
 pub(super) async fn play_case(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     stage: &Stage,
 ) -> CaseReport {
-    let lacking = stage
-        .testee
-        .lacks(session, stage.transport, shared.probe.as_ref());
-    if let Some(reason) = lacking {
-        let is_feature = session
-            .needs
-            .iter()
-            .any(|need| matches!(need, Need::Feature(_)) && reason.ends_with(&need.to_string()));
-        let verdict = if is_feature {
-            Verdict::NotClaimed
-        } else {
-            Verdict::NotRun
-        };
+    if let Some((verdict, reason)) = unplayable(
+        session,
+        &stage.testee,
+        stage.transport,
+        shared.probe.as_ref(),
+    ) {
         return CaseReport::unplayed(session, verdict, reason);
     }
     if let Some(twin) = &session.twin
