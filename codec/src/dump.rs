@@ -29,7 +29,9 @@ use crate::registry::FrameType;
 use crate::registry::limits::{HEADER_LEN, MAX_NESTING, PREFACE_LEN};
 use crate::shapes::{Field, Shape, scan};
 use crate::wire::{Cursor, Key};
-use value::{Value, line};
+use value::Value;
+
+pub use value::Line;
 
 /// Bytes that print as an annotated dump. What does not decode is said in a line of its own, and never panics.
 #[derive(Clone, Copy, Debug)]
@@ -62,11 +64,20 @@ impl<'a> Dump<'a> {
     }
 }
 
-impl fmt::Display for Dump<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Dump<'_> {
+    /// Calls `each` with every line, in the order of the bytes: for who shows a dump otherwise than as text.
+    pub fn lines(&self, mut each: impl FnMut(Line<'_>)) {
+        // Nothing in it fails but the callback, and this one does not.
+        let _ = self.walk(&mut |line| {
+            each(line);
+            Ok(())
+        });
+    }
+
+    fn walk(&self, sink: Sink<'_>) -> fmt::Result {
         match self.0 {
-            What::Stream(bytes) => stream(f, bytes),
-            What::Body(frame_type, bytes) => body(f, frame_type, bytes, 0),
+            What::Stream(bytes) => stream(sink, bytes),
+            What::Body(frame_type, bytes) => body(sink, frame_type, bytes, 0),
             What::Frame(frame) => {
                 // A body too long for the header is shown all the same, with the length cut as the wire would cut it.
                 let len = u32::try_from(frame.body.len()).unwrap_or(u32::MAX);
@@ -77,7 +88,7 @@ impl fmt::Display for Dump<'_> {
                     ..
                 } = *frame;
                 header(
-                    f,
+                    sink,
                     Header {
                         len,
                         flags,
@@ -86,71 +97,80 @@ impl fmt::Display for Dump<'_> {
                     },
                     0,
                 )?;
-                body(f, frame_type, &frame.body, HEADER_LEN)
+                body(sink, frame_type, &frame.body, HEADER_LEN)
             }
         }
     }
 }
 
-fn stream(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+impl fmt::Display for Dump<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.walk(&mut |line| writeln!(f, "{line}"))
+    }
+}
+
+/// Takes the lines.
+type Sink<'s> = &'s mut dyn FnMut(Line<'_>) -> fmt::Result;
+
+fn stream(sink: Sink<'_>, bytes: &[u8]) -> fmt::Result {
     let mut rest = bytes;
     let mut offset = 0usize;
     if let Some(behind) = rest.strip_prefix(&PREFACE) {
-        line(f, 0, &PREFACE, 0, format_args!("preface"))?;
+        line(sink, 0, &PREFACE, 0, format_args!("preface"))?;
         rest = behind;
         offset = PREFACE_LEN;
     }
     while let Some((head, behind)) = rest.split_first_chunk::<HEADER_LEN>() {
         let read = Header::decode(*head);
-        header(f, read, offset)?;
+        header(sink, read, offset)?;
         offset = offset.saturating_add(HEADER_LEN);
         let len = usize::try_from(read.len).unwrap_or(usize::MAX);
         let Some((whole, next)) = behind.split_at_checked(len) else {
             let missing = len.saturating_sub(behind.len());
             return line(
-                f,
+                sink,
                 offset,
                 behind,
                 0,
                 format_args!("incomplete body: {missing} of {len} bytes are missing"),
             );
         };
-        body(f, read.frame_type, whole, offset)?;
+        body(sink, read.frame_type, whole, offset)?;
         offset = offset.saturating_add(len);
         rest = next;
     }
     if !rest.is_empty() {
-        line(f, offset, rest, 0, format_args!("incomplete header"))?;
+        line(sink, offset, rest, 0, format_args!("incomplete header"))?;
     }
     Ok(())
 }
 
-fn header(f: &mut fmt::Formatter<'_>, header: Header, offset: usize) -> fmt::Result {
+fn header(sink: Sink<'_>, header: Header, offset: usize) -> fmt::Result {
     let [l0, l1, l2, flags, t0, t1, reference @ ..] = header.encode();
     let place = |relative: usize| offset.saturating_add(relative);
     line(
-        f,
+        sink,
         offset,
         &[l0, l1, l2],
         0,
         format_args!("len = {}", header.len),
     )?;
     line(
-        f,
+        sink,
         place(3),
         &[flags],
         0,
         format_args!("flags = {}", header.flags),
     )?;
     line(
-        f,
+        sink,
         place(4),
         &[t0, t1],
         0,
         format_args!("type = {}", header.frame_type),
     )?;
     line(
-        f,
+        sink,
         place(6),
         &reference,
         0,
@@ -158,23 +178,18 @@ fn header(f: &mut fmt::Formatter<'_>, header: Header, offset: usize) -> fmt::Res
     )
 }
 
-fn body(
-    f: &mut fmt::Formatter<'_>,
-    frame_type: FrameType,
-    bytes: &[u8],
-    offset: usize,
-) -> fmt::Result {
+fn body(sink: Sink<'_>, frame_type: FrameType, bytes: &[u8], offset: usize) -> fmt::Result {
     /// Of an unknown frame nothing is known but that its fields have numbers.
     static UNKNOWN: Shape = Shape {
         name: "",
         fields: &[],
     };
     match frame_type.shape() {
-        Some(shape) => message(f, shape, bytes, offset, 1),
-        None if scan(&UNKNOWN, bytes).is_ok() => message(f, &UNKNOWN, bytes, offset, 1),
+        Some(shape) => message(sink, shape, bytes, offset, 1),
+        None if scan(&UNKNOWN, bytes).is_ok() => message(sink, &UNKNOWN, bytes, offset, 1),
         // Nor need its body be fields at all.
         None => line(
-            f,
+            sink,
             offset,
             bytes,
             1,
@@ -183,13 +198,7 @@ fn body(
     }
 }
 
-fn message(
-    f: &mut fmt::Formatter<'_>,
-    shape: &Shape,
-    bytes: &[u8],
-    base: usize,
-    depth: usize,
-) -> fmt::Result {
+fn message(sink: Sink<'_>, shape: &Shape, bytes: &[u8], base: usize, depth: usize) -> fmt::Result {
     let mut cursor = Cursor::new(bytes);
     while !cursor.is_empty() {
         let start = bytes.len().saturating_sub(cursor.left());
@@ -197,7 +206,7 @@ fn message(
         let rest = bytes.get(start..).unwrap_or_default();
         let read = match field(shape, &mut cursor) {
             Ok(read) => read,
-            Err(error) => return line(f, offset, rest, depth, format_args!("error: {error}")),
+            Err(error) => return line(sink, offset, rest, depth, format_args!("error: {error}")),
         };
         let used = rest.len().saturating_sub(cursor.left());
         match (read.field, read.value) {
@@ -205,14 +214,14 @@ fn message(
                 let head = used.saturating_sub(content.len());
                 let key = rest.get(..head).unwrap_or_default();
                 line(
-                    f,
+                    sink,
                     offset,
                     key,
                     depth,
                     format_args!("{} = {}, {} bytes", known.name, inner.name, content.len()),
                 )?;
                 message(
-                    f,
+                    sink,
                     inner,
                     content,
                     offset.saturating_add(head),
@@ -221,7 +230,7 @@ fn message(
             }
             (Some(known), value) => {
                 line(
-                    f,
+                    sink,
                     offset,
                     rest.get(..used).unwrap_or_default(),
                     depth,
@@ -232,7 +241,7 @@ fn message(
                 let number = read.key.number;
                 let used = rest.get(..used).unwrap_or_default();
                 line(
-                    f,
+                    sink,
                     offset,
                     used,
                     depth,
@@ -249,6 +258,21 @@ struct Read<'a> {
     key: Key,
     field: Option<&'static Field>,
     value: Value<'a>,
+}
+
+fn line(
+    sink: Sink<'_>,
+    offset: usize,
+    bytes: &[u8],
+    depth: usize,
+    meaning: fmt::Arguments<'_>,
+) -> fmt::Result {
+    sink(Line {
+        offset,
+        bytes,
+        depth,
+        meaning,
+    })
 }
 
 fn field<'a>(shape: &Shape, cursor: &mut Cursor<'a>) -> Result<Read<'a>, DecodeErrorKind> {

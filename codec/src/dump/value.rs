@@ -187,29 +187,39 @@ fn content(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     }
 }
 
-/// Writes one line: place, the first bytes, and what they mean, indented by `depth`.
-pub(super) fn line(
-    f: &mut fmt::Formatter<'_>,
-    offset: usize,
-    bytes: &[u8],
-    depth: usize,
-    meaning: fmt::Arguments<'_>,
-) -> fmt::Result {
-    write!(f, "{offset:04x} ")?;
-    let cut = bytes.len() > SHOWN;
-    // Where bytes are left out, two dots stand in the place of the last.
-    let shown = if cut { SHOWN.saturating_sub(1) } else { SHOWN };
-    for place in 0..SHOWN {
-        match bytes.get(place) {
-            Some(byte) if place < shown => write!(f, " {byte:02x}")?,
-            Some(_) => f.write_str(" ..")?,
-            None => f.write_str("   ")?,
+/// One line of a dump: some bytes and what they mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Where the bytes stand, from the first byte of the dump.
+    pub offset: usize,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// How deep the field lies: 0 for the header, 1 for a field of the body.
+    pub depth: usize,
+    /// What the bytes mean.
+    pub meaning: fmt::Arguments<'a>,
+}
+
+impl fmt::Display for Line<'_> {
+    /// The place, the first bytes, and what they mean, indented by the depth.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x} ", self.offset)?;
+        let cut = self.bytes.len() > SHOWN;
+        // Where bytes are left out, two dots stand in the place of the last.
+        let shown = if cut { SHOWN.saturating_sub(1) } else { SHOWN };
+        for place in 0..SHOWN {
+            match self.bytes.get(place) {
+                Some(byte) if place < shown => write!(f, " {byte:02x}")?,
+                Some(_) => f.write_str(" ..")?,
+                None => f.write_str("   ")?,
+            }
         }
+        write!(
+            f,
+            "  {:indent$}{}",
+            "",
+            self.meaning,
+            indent = self.depth.saturating_mul(2)
+        )
     }
-    writeln!(
-        f,
-        "  {:indent$}{meaning}",
-        "",
-        indent = depth.saturating_mul(2)
-    )
 }
