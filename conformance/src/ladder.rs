@@ -1,20 +1,25 @@
-//! What went over the connections of a case, in order: the ladder of a failure report.
+//! What went over the connections of a case, in order, as it is written down while the case is played.
 
-use std::fmt::Write;
-
-use tidewire_codec::RawFrame;
 use tidewire_codec::dump::Dump;
+use tidewire_codec::limits::HEADER_LEN;
+use tidewire_codec::{Flags, RawFrame};
 
+use crate::player::describe;
+use crate::report::{Direction, Event as Shown, Evidence, Seen, Span};
+use crate::session::Session;
 use crate::value::hex;
 
-/// The frames that a report shows, counted from the end.
-const SHOWN: usize = 12;
-/// The lines of an annotated dump that a report shows of one frame.
-const DUMP_LINES: usize = 24;
+/// The events that are kept of a case; sweeps of bursts make thousands.
+const KEPT: usize = 300;
+/// The bytes of a frame that are kept.
+const BYTES_KEPT: usize = 768;
+/// The characters of a summary that are kept.
+const SUMMARY_KEPT: usize = 240;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    Step { line: usize },
     Sent { actor: usize, frame: RawFrame },
     SentBytes { actor: usize, bytes: Vec<u8> },
     Received { actor: usize, frame: RawFrame },
@@ -30,78 +35,104 @@ impl Ladder {
         self.0.push(event);
     }
 
-    /// The last events as text, with annotated bytes for the very last frames.
-    pub(crate) fn render(&self, actors: &[String], all: bool) -> Vec<String> {
-        let from = if all {
-            0
-        } else {
-            self.0.len().saturating_sub(SHOWN)
+    /// The last events as data.
+    pub(crate) fn evidence(&self, session: &Session) -> Evidence {
+        let earlier = self.0.len().saturating_sub(KEPT);
+        let kept = self.0.get(earlier..).unwrap_or_default();
+        let name = |actor: usize| {
+            let known = session.actors.get(actor);
+            known.map_or_else(|| "?".to_owned(), |actor| actor.name.clone())
         };
-        let shown = self.0.get(from..).unwrap_or_default();
-        let width = actors.iter().map(String::len).max().unwrap_or(0);
-        let mut lines = Vec::new();
-        if from > 0 {
-            lines.push(format!("... {from} earlier"));
-        }
-        for (index, event) in shown.iter().enumerate() {
-            let name = |actor: &usize| actors.get(*actor).map_or("?", String::as_str);
-            // Bytes in full for the last few: what is wrong is there.
-            let with_bytes = all || index + 4 >= shown.len();
-            match event {
-                Event::Sent { actor, frame } => {
-                    lines.push(format!("{:width$} --> {}", name(actor), title(frame)));
-                    dump(frame, with_bytes, &mut lines);
-                }
-                Event::Received { actor, frame } => {
-                    lines.push(format!("{:width$} <-- {}", name(actor), title(frame)));
-                    dump(frame, with_bytes, &mut lines);
-                }
-                Event::SentBytes { actor, bytes } => {
-                    let head = bytes.get(..64).unwrap_or(bytes);
-                    let dots = if bytes.len() > 64 { ".." } else { "" };
-                    lines.push(format!(
-                        "{:width$} --> {} bytes {}{dots}",
-                        name(actor),
-                        bytes.len(),
-                        hex(head)
-                    ));
-                }
-                Event::Note { actor, text } => {
-                    lines.push(format!(
-                        "{:width$}  *  {text}",
-                        actor.as_ref().map_or("", name)
-                    ));
-                }
+        let events = kept.iter().map(|event| match event {
+            Event::Step { line } => Shown::Step {
+                line: *line,
+                text: session
+                    .source_of(*line)
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            },
+            Event::Sent { actor, frame } => {
+                Shown::Frame(seen(name(*actor), Direction::Sent, frame))
             }
+            Event::Received { actor, frame } => {
+                Shown::Frame(seen(name(*actor), Direction::Received, frame))
+            }
+            Event::SentBytes { actor, bytes } => Shown::Bytes {
+                actor: name(*actor),
+                direction: Direction::Sent,
+                length: bytes.len(),
+                hex: hex(bytes.get(..BYTES_KEPT).unwrap_or(bytes)),
+            },
+            Event::Note { actor, text } => Shown::Note {
+                actor: actor.map(name),
+                text: clip(text, SUMMARY_KEPT),
+            },
+        });
+        Evidence {
+            actors: session
+                .actors
+                .iter()
+                .map(|actor| actor.name.clone())
+                .collect(),
+            earlier,
+            events: events.collect(),
         }
-        lines
     }
 }
 
-fn title(frame: &RawFrame) -> String {
-    let mut text = frame.frame_type.to_string();
-    if frame.reference != 0 {
-        let _ = write!(text, " ref {}", frame.reference);
+/// A frame with its bytes and what they mean, as much of it as a report keeps.
+fn seen(actor: String, direction: Direction, frame: &RawFrame) -> Seen {
+    let name = frame.frame_type.to_string();
+    let summary = describe(frame);
+    let summary = summary.strip_prefix(&name).unwrap_or(&summary).trim_start();
+    let mut spans = Vec::new();
+    Dump::frame(frame).lines(|line| {
+        if line.offset < BYTES_KEPT {
+            spans.push(Span {
+                at: line.offset,
+                len: line.bytes.len(),
+                depth: line.depth,
+                text: line.meaning.to_string(),
+            });
+        }
+    });
+    let kept = frame
+        .body
+        .get(..BYTES_KEPT - HEADER_LEN)
+        .unwrap_or(&frame.body);
+    Seen {
+        actor,
+        direction,
+        reference: frame.reference,
+        flags: if frame.flags == Flags::NONE {
+            String::new()
+        } else {
+            frame.flags.to_string()
+        },
+        length: frame.body.len(),
+        summary: clip(summary, SUMMARY_KEPT),
+        hex: hex(&header(frame)) + &hex(kept),
+        spans,
+        name,
     }
-    if frame.flags.0 != 0 {
-        let _ = write!(text, " [{}]", frame.flags);
-    }
-    let _ = write!(text, " {} bytes", frame.body.len());
-    text
 }
 
-fn dump(frame: &RawFrame, with_bytes: bool, lines: &mut Vec<String>) {
-    if !with_bytes {
-        return;
+fn header(frame: &RawFrame) -> [u8; HEADER_LEN] {
+    let len = u32::try_from(frame.body.len()).unwrap_or(u32::MAX);
+    tidewire_codec::Header {
+        len,
+        flags: frame.flags,
+        frame_type: frame.frame_type,
+        reference: frame.reference,
     }
-    let text = Dump::frame(frame).to_string();
-    let all: Vec<&str> = text.lines().collect();
-    lines.extend(
-        all.iter()
-            .take(DUMP_LINES)
-            .map(|line| format!("      {line}")),
-    );
-    if all.len() > DUMP_LINES {
-        lines.push(format!("      ... {} more lines", all.len() - DUMP_LINES));
+    .encode()
+}
+
+/// A text with at most so many characters.
+fn clip(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ladder::{Event, Ladder};
+use crate::report::Evidence;
 use crate::session::{Action, FaultSwitch, Session, Step, Transport};
 use crate::testee::Testee;
 use crate::value::Val;
@@ -19,6 +20,7 @@ mod steps;
 mod witness;
 mod world;
 
+pub(crate) use expect::describe;
 use link::Link;
 pub(crate) use witness::{Probe, Witness};
 use world::World;
@@ -73,8 +75,8 @@ pub(crate) struct Played {
     pub(crate) proved: Vec<String>,
     /// The length of the frame that a sweep is about, once it was built.
     pub(crate) swept_len: Option<usize>,
-    /// The whole ladder, where it was asked for.
-    pub(crate) trace: Vec<String>,
+    /// What went over its connections: if it failed, or where it was asked for.
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// A step that did not come true.
@@ -154,21 +156,12 @@ impl<'a> Player<'a> {
         };
         let failure = player.run().await;
         player.lift_faults().await;
-        let names: Vec<String> = session
-            .actors
-            .iter()
-            .map(|actor| actor.name.clone())
-            .collect();
-        let trace = if stage.trace_all {
-            player.ladder.render(&names, true)
-        } else {
-            Vec::new()
-        };
+        let is_told = failure.is_some() || stage.trace_all;
         Played {
             failure,
             proved: player.proved,
             swept_len: player.swept_len,
-            trace,
+            evidence: is_told.then(|| player.ladder.evidence(session)),
         }
     }
 
@@ -181,6 +174,7 @@ impl<'a> Player<'a> {
             if step.actor.is_some() && step.actor == self.silenced {
                 continue;
             }
+            self.ladder.push(Event::Step { line: step.line });
             match self.step(index, step).await {
                 Ok(()) => self.proved.extend(step.proves.iter().cloned()),
                 Err(miss) => {
@@ -211,17 +205,21 @@ impl<'a> Player<'a> {
     }
 
     fn failure(&self, miss: Miss, step: Option<&Step>) -> Failure {
-        let names: Vec<String> = self
-            .session
-            .actors
-            .iter()
-            .map(|actor| actor.name.clone())
-            .collect();
         let actor = miss.actor.or_else(|| step.and_then(|step| step.actor));
         Failure {
             class: miss.class,
             line: step.map_or(0, |step| step.line),
-            actor: actor.and_then(|actor| names.get(actor).cloned()),
+            step: step
+                .map(|step| {
+                    self.session
+                        .source_of(step.line)
+                        .map(str::to_owned)
+                        .collect()
+                })
+                .unwrap_or_default(),
+            actor: actor
+                .and_then(|actor| self.session.actors.get(actor))
+                .map(|actor| actor.name.clone()),
             proves: step
                 .map(|step| step.proofs().cloned().collect())
                 .unwrap_or_default(),
@@ -229,7 +227,7 @@ impl<'a> Player<'a> {
             expected: miss.expected,
             got: miss.got,
             variant: self.variant.text(),
-            ladder: self.ladder.render(&names, false),
+            stderr: Vec::new(),
         }
     }
 

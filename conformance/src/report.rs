@@ -4,28 +4,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::run::RunOptions;
 use crate::session::Session;
 use crate::spec::Requirements;
 use crate::verdict::{Failure, Verdict};
 
+mod evidence;
+mod facts;
 mod json;
 mod junit;
 mod terminal;
 
-pub use json::to_json;
+pub use evidence::{Direction, Event, Evidence, Seen, Span};
+pub use facts::{Role, TesteeFacts};
+pub use json::{ReadError, VERSION, from_json, to_json};
 pub use junit::to_junit;
 pub use terminal::{Style, print};
 
 /// What one case came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CaseReport {
     /// The id.
     pub id: String,
     /// The family: the first part of the id.
     pub family: String,
+    /// Whose side of the protocol it judges.
+    pub role: Role,
     /// One line that says what is shown.
     pub title: String,
     /// The file.
@@ -34,8 +42,13 @@ pub struct CaseReport {
     /// What it came to.
     pub verdict: Verdict,
     /// Why it was not played, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The valid case that it spoils.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<String>,
     /// The first divergence, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// The requirements that its steps would prove.
     pub claims: BTreeSet<String>,
@@ -46,11 +59,11 @@ pub struct CaseReport {
     /// How many of them failed.
     pub failed_variants: usize,
     /// How long it took.
-    #[serde(rename = "duration_ms", serialize_with = "json::millis")]
+    #[serde(rename = "duration_ms", with = "json::millis")]
     pub duration: Duration,
-    /// All frames, where they were asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub trace: Vec<String>,
+    /// What went over its connections: of failures always, of all cases where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 impl CaseReport {
@@ -58,17 +71,19 @@ impl CaseReport {
         CaseReport {
             id: session.id.clone(),
             family: session.family().to_owned(),
+            role: Role::Server,
             title: session.title.clone(),
             file: session.path.clone(),
             verdict: Verdict::Pass,
             reason: None,
+            twin: session.twin.clone(),
             failure: None,
             claims: session.covers().into_iter().map(str::to_owned).collect(),
             proved: BTreeSet::new(),
             variants: 1,
             failed_variants: 0,
             duration,
-            trace: Vec::new(),
+            evidence: None,
         }
     }
 
@@ -94,6 +109,12 @@ impl CaseReport {
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What was tested.
+    pub testee: TesteeFacts,
+    /// The version of the runner.
+    pub runner: String,
+    /// When it began.
+    pub date: Timestamp,
     /// The cases, in the order of their ids.
     pub cases: Vec<CaseReport>,
     /// The seed of the run.
@@ -110,8 +131,9 @@ pub struct Report {
     pub repeat: String,
 }
 
-/// Counts of the requirements that a server can be seen to keep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// Counts of the requirements that a testee of this role can be seen to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// All of them.
     pub observable: usize,
@@ -121,38 +143,76 @@ pub struct Coverage {
     pub executed: usize,
 }
 
+/// How many cases claim a requirement, and how many proved it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proofs {
+    /// Cases whose steps would prove it, those left out that need what the testee does not claim.
+    pub claimed: usize,
+    /// Cases of which an executed step proved it.
+    pub executed: usize,
+}
+
 impl Report {
     pub(crate) fn new(
         cases: Vec<CaseReport>,
         requirements: &Requirements,
         options: &RunOptions,
+        testee: TesteeFacts,
         round_trip: Option<Duration>,
         duration: Duration,
     ) -> Report {
-        let claims: BTreeSet<&String> = cases
-            .iter()
-            .filter(|case| case.verdict != Verdict::NotClaimed)
-            .flat_map(|case| case.claims.iter())
-            .collect();
-        let proved: BTreeSet<&String> = cases.iter().flat_map(|case| case.proved.iter()).collect();
-        let mut coverage = Coverage::default();
-        for requirement in requirements
-            .iter()
-            .filter(|requirement| requirement.is_observable_of_server())
-        {
-            coverage.observable += 1;
-            coverage.claimed += usize::from(claims.contains(&requirement.id));
-            coverage.executed += usize::from(proved.contains(&requirement.id));
-        }
-        Report {
+        let now = Timestamp::now();
+        let mut report = Report {
+            testee,
+            runner: env!("CARGO_PKG_VERSION").to_owned(),
+            date: now.checked_sub(duration).unwrap_or(now),
             cases,
             seed: options.seed,
             round_trip,
             duration,
-            coverage,
+            coverage: Coverage::default(),
             requirements: requirements.clone(),
             repeat: "tidewire-conformance run".to_owned(),
+        };
+        report.coverage = report.cover();
+        report
+    }
+
+    fn cover(&self) -> Coverage {
+        let proofs = self.proofs();
+        let mut coverage = Coverage::default();
+        let role = self.testee.role;
+        for requirement in self
+            .requirements
+            .iter()
+            .filter(|one| one.is_observable_of(role))
+        {
+            let proofs = proofs
+                .get(requirement.id.as_str())
+                .copied()
+                .unwrap_or_default();
+            coverage.observable += 1;
+            coverage.claimed += usize::from(proofs.claimed > 0);
+            coverage.executed += usize::from(proofs.executed > 0);
         }
+        coverage
+    }
+
+    /// What the cases claim and prove, by requirement.
+    #[must_use]
+    pub fn proofs(&self) -> BTreeMap<&str, Proofs> {
+        let mut proofs: BTreeMap<&str, Proofs> = BTreeMap::new();
+        for case in &self.cases {
+            if case.verdict != Verdict::NotClaimed {
+                for id in &case.claims {
+                    proofs.entry(id).or_default().claimed += 1;
+                }
+            }
+            for id in &case.proved {
+                proofs.entry(id).or_default().executed += 1;
+            }
+        }
+        proofs
     }
 
     /// How many cases came to this.

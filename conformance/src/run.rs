@@ -114,6 +114,7 @@ pub async fn run(
             ..set_up(testee, options).await?
         });
     }
+    let facts = stage.testee.facts(probe.as_ref());
     let plan = Plan::new(sessions, options);
     let shared = Shared {
         stage,
@@ -144,6 +145,7 @@ pub async fn run(
         reports.into_values().collect(),
         requirements,
         options,
+        facts,
         round_trip,
         started.elapsed(),
     ))

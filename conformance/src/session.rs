@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tidewire_codec::{Code, FrameType};
 
@@ -31,6 +32,8 @@ pub struct Session {
     pub twin: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// What the file says, word for word.
+    pub(crate) source: Arc<str>,
     pub(crate) actors: Vec<Actor>,
     pub(crate) steps: Vec<Step>,
     pub(crate) sweep: Option<Sweep>,
@@ -62,6 +65,18 @@ impl Session {
             .flat_map(Step::proofs)
             .map(String::as_str)
             .collect()
+    }
+
+    /// What the step at this line says, without its actor and what it proves.
+    pub(crate) fn source_of(&self, line: usize) -> impl Iterator<Item = &str> {
+        let after = self.source.lines().skip(line);
+        after
+            .take_while(|text| !text.starts_with("[[") && !text.starts_with("[sweep"))
+            .filter(|text| {
+                let text = text.trim();
+                let is_told_elsewhere = text.starts_with("actor ") || text.starts_with("proves ");
+                !(text.is_empty() || text.starts_with('#') || is_told_elsewhere)
+            })
     }
 
     /// True if its steps run once for each variant of a sweep.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::report::Role;
 
 /// One requirement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
     /// The id, as `SND-014`.
     pub id: String,
@@ -26,10 +28,15 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// True if a server can be seen to keep or break it.
+    /// True if a testee of this role can be seen to keep or break it.
     #[must_use]
-    pub fn is_observable_of_server(&self) -> bool {
-        self.role != "client" && self.observed != "none"
+    pub fn is_observable_of(&self, role: Role) -> bool {
+        let is_its_own = match role {
+            Role::Server => self.role != "client",
+            Role::Client => self.role != "server",
+            Role::Codec => self.role == "codec",
+        };
+        is_its_own && self.observed != "none"
     }
 }
 
@@ -93,6 +100,13 @@ impl Requirements {
     /// All of them, in the order of the ids.
     pub fn iter(&self) -> impl Iterator<Item = &Requirement> {
         self.0.values()
+    }
+}
+
+impl FromIterator<Requirement> for Requirements {
+    fn from_iter<I: IntoIterator<Item = Requirement>>(all: I) -> Requirements {
+        let by_id = |requirement: Requirement| (requirement.id.clone(), requirement);
+        Requirements(all.into_iter().map(by_id).collect())
     }
 }
 
@@ -171,7 +185,7 @@ mod tests {
         let all =
             Requirements::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../spec"))).unwrap();
         assert!(all.iter().count() > 200);
-        assert!(all.get("SND-014").unwrap().is_observable_of_server());
-        assert!(!all.get("SND-053").unwrap().is_observable_of_server());
+        assert!(all.get("SND-014").unwrap().is_observable_of(Role::Server));
+        assert!(!all.get("SND-053").unwrap().is_observable_of(Role::Server));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::player::Probe;
+use crate::report::{Role, TesteeFacts};
 use crate::session::{FaultSwitch, Need, Session, Transport};
 use crate::transport::{self, Addresses, Connection, OpenError, Opening, TlsTrust};
 
@@ -16,6 +17,7 @@ mod pool;
 mod process;
 
 use admin::Admin;
+use file::TesteeTable;
 pub(crate) use file::{UsersFile, read_toml};
 pub(crate) use pool::Loan;
 use pool::Pool;
@@ -32,6 +34,7 @@ pub(crate) struct Account {
 
 /// An implementation under test.
 pub struct Testee {
+    label: TesteeTable,
     addresses: Mutex<Addresses>,
     trust: Option<TlsTrust>,
     pub(crate) admin: Admin,
@@ -75,7 +78,16 @@ impl Testee {
         if matches!(admin, Admin::None) {
             capabilities.clear();
         }
+        let label = users.testee.unwrap_or_else(|| {
+            let known = [&addresses.tcp, &addresses.ws, &addresses.tls];
+            let address = known.into_iter().flatten().next().cloned();
+            TesteeTable {
+                name: address.unwrap_or_default(),
+                version: None,
+            }
+        });
         Ok(Testee {
+            label,
             addresses: Mutex::new(addresses),
             trust,
             admin,
@@ -96,6 +108,10 @@ impl Testee {
             "fault:max-group-members",
         ];
         Testee {
+            label: TesteeTable {
+                name: "null testee".to_owned(),
+                version: None,
+            },
             addresses: Mutex::new(Addresses {
                 ws: Some(tcp.clone()),
                 tcp: Some(tcp),
@@ -107,6 +123,14 @@ impl Testee {
             pool: None,
             process: None,
         }
+    }
+
+    fn named(mut self, name: &str, version: &str) -> Testee {
+        self.label = TesteeTable {
+            name: name.to_owned(),
+            version: Some(version.to_owned()),
+        };
+        self
     }
 
     fn with_process(mut self, process: Process) -> Testee {
@@ -156,6 +180,26 @@ impl Testee {
                 pool.size()
             )),
             _ => None,
+        }
+    }
+
+    /// What a report says of it; `probe` is what a first login showed.
+    pub(crate) fn facts(&self, probe: Option<&Probe>) -> TesteeFacts {
+        let features = probe.map(|probe| probe.features.as_slice());
+        let features = features.unwrap_or_default().iter();
+        let transports = [Transport::Tcp, Transport::Ws, Transport::Tls].into_iter();
+        TesteeFacts {
+            name: self.label.name.clone(),
+            version: self.label.version.clone(),
+            role: Role::Server,
+            features: features
+                .map(|id| tidewire_codec::Feature(*id).to_string())
+                .collect(),
+            transports: transports
+                .filter(|transport| self.has(*transport))
+                .map(|transport| transport.to_string())
+                .collect(),
+            capabilities: self.capabilities.iter().cloned().collect(),
         }
     }
 

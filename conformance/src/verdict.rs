@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a case came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every step came true.
@@ -79,7 +79,7 @@ impl fmt::Display for Verdict {
 }
 
 /// The likely kind of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureClass {
     /// The connection ended where an answer was due.
@@ -143,12 +143,16 @@ impl FailureClass {
 }
 
 /// The first divergence of a case.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     /// The likely kind.
     pub class: FailureClass,
     /// The line of the step in the case's file; 0 for what follows the last step.
     pub line: usize,
+    /// The step as the file writes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub step: Vec<String>,
     /// The actor whose connection showed it.
     pub actor: Option<String>,
     /// The requirements that the step proves.
@@ -160,7 +164,9 @@ pub struct Failure {
     /// What came.
     pub got: String,
     /// The variant of the sweep, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// The last frames of all actors, oldest first.
-    pub ladder: Vec<String>,
+    /// The last lines that the adapter wrote to stderr.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr: Vec<String>,
 }

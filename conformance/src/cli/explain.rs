@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{EXIT_USAGE, Folders, Suite, complain, tidy};
-use crate::session::{Session, Step};
+use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
@@ -94,8 +94,6 @@ fn case(out: &mut dyn Write, suite: &Suite, session: &Session) -> io::Result<()>
     }
     writeln!(out)?;
     // The lines of the file say best what a step asks for; the ladder puts them in order.
-    let text = std::fs::read_to_string(&session.path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
     let width = session
         .actors
         .iter()
@@ -107,7 +105,7 @@ fn case(out: &mut dyn Write, suite: &Suite, session: &Session) -> io::Result<()>
             .actor
             .and_then(|actor| session.actors.get(actor))
             .map_or("", |actor| &actor.name);
-        for (number, line) in written(&lines, step).iter().enumerate() {
+        for (number, line) in session.source_of(step.line).enumerate() {
             let lead = if number == 0 { name } else { "" };
             let arrow = if number == 0 { arrow(line) } else { "   " };
             writeln!(
@@ -129,22 +127,6 @@ fn case(out: &mut dyn Write, suite: &Suite, session: &Session) -> io::Result<()>
         sentence(out, suite, id)?;
     }
     Ok(())
-}
-
-/// The lines of a step without what the ladder shows otherwise.
-fn written<'a>(lines: &[&'a str], step: &Step) -> Vec<&'a str> {
-    let after = lines.get(step.line..).unwrap_or_default();
-    let own = after
-        .iter()
-        .take_while(|line| !line.starts_with("[[") && !line.starts_with("[sweep"));
-    let told = |line: &&&str| {
-        let line = line.trim();
-        !(line.is_empty()
-            || line.starts_with("actor ")
-            || line.starts_with("proves ")
-            || line.starts_with('#'))
-    };
-    own.filter(told).copied().collect()
 }
 
 fn arrow(line: &str) -> &'static str {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::{Folders, Suite, complain, selects};
+use crate::report::Role;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
@@ -107,7 +108,7 @@ fn requirements(out: &mut dyn Write, suite: &Suite, as_json: bool) -> io::Result
     let mut claimed = 0;
     for requirement in suite.requirements.iter() {
         let cases = cases(&requirement.id);
-        if requirement.is_observable_of_server() {
+        if requirement.is_observable_of(Role::Server) {
             observable += 1;
             claimed += usize::from(!cases.is_empty());
         }

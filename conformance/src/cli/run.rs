@@ -163,12 +163,10 @@ fn finish(args: &RunArgs, report: &Report) -> u8 {
     {
         return complain(&error.to_string());
     }
-    let json = args.json.as_deref().map(|path| {
-        let text = to_json(report)
-            .map(|value| format!("{value:#}\n"))
-            .map_err(|error| error.to_string());
-        save(path, text)
-    });
+    let json = args
+        .json
+        .as_deref()
+        .map(|path| save(path, to_json(report).map_err(|error| error.to_string())));
     let junit = args
         .junit
         .as_deref()

@@ -359,7 +359,7 @@ pub(super) fn body_of(frame: &RawFrame) -> Result<Option<DynamicMessage>, Miss> 
 }
 
 /// A frame with its body, in a line.
-pub(super) fn describe(frame: &RawFrame) -> String {
+pub(crate) fn describe(frame: &RawFrame) -> String {
     let Ok(Some(body)) = body_of(frame) else {
         return frame.frame_type.to_string();
     };

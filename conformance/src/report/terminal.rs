@@ -52,14 +52,14 @@ pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<(
                 writeln!(out, "  {line}")?;
             }
             writeln!(out)?;
-        } else if style.trace_all && !case.trace.is_empty() {
+        } else if let Some(evidence) = case.evidence.as_ref().filter(|_| style.trace_all) {
             writeln!(
                 out,
                 "{GOOD}{}{GOOD:#} {}",
                 case.verdict.name().to_uppercase(),
                 case.id
             )?;
-            for line in &case.trace {
+            for line in evidence.lines(true) {
                 writeln!(out, "    {line}")?;
             }
             writeln!(out)?;
@@ -190,9 +190,9 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         lines.push(format!("expected: {}", failure.expected));
     }
     lines.push(format!("got:      {}", failure.got));
-    if !failure.ladder.is_empty() {
+    if let Some(evidence) = &case.evidence {
         lines.push("frames:".to_owned());
-        lines.extend(failure.ladder.iter().map(|line| format!("  {line}")));
+        lines.extend(evidence.lines(false).iter().map(|line| format!("  {line}")));
     }
     lines.push(format!(
         "repeat:   {} --filter '{}' --seed {}",

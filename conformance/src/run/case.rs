@@ -112,20 +112,20 @@ pub(super) async fn play_case(
         });
     }
     report.proved = proved.unwrap_or_default().into_iter().collect();
-    report.trace = played
-        .iter()
-        .find(|one| !one.trace.is_empty())
-        .map(|one| one.trace.clone())
-        .unwrap_or_default();
     report.failed_variants = played.iter().filter(|one| one.failure.is_some()).count();
-    let worst = played
-        .into_iter()
-        .filter_map(|one| one.failure)
-        .max_by_key(|failure| rank(shared, failure));
+    let rank = |one: &Played| {
+        one.failure
+            .as_ref()
+            .map_or(0, |failure| rank(shared, failure))
+    };
+    // Of those that are equally bad the last.
+    let told = played.into_iter().max_by_key(rank);
+    let (worst, evidence) = told.map_or((None, None), |one| (one.failure, one.evidence));
     report.verdict = worst
         .as_ref()
         .map_or(Verdict::Pass, |failure| verdict(shared, failure));
     report.failure = worst;
+    report.evidence = evidence;
     report
 }
 
@@ -145,10 +145,10 @@ fn verdict(shared: &Shared, failure: &Failure) -> Verdict {
 
 fn rank(shared: &Shared, failure: &Failure) -> u8 {
     match verdict(shared, failure) {
-        Verdict::Fail => 3,
-        Verdict::HarnessError => 2,
-        Verdict::Inconclusive => 1,
-        _ => 0,
+        Verdict::Fail => 4,
+        Verdict::HarnessError => 3,
+        Verdict::Inconclusive => 2,
+        _ => 1,
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn session(id: &str, path: &Path, text: &str) -> Parsed<Session> {
         needs,
         twin,
         path: path.to_owned(),
+        source: text.into(),
         actors,
         steps,
         sweep,

@@ -14,11 +14,20 @@ use crate::transport::Addresses;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsersFile {
+    pub(crate) testee: Option<TesteeTable>,
     pub(crate) server: Option<Addresses>,
     pub(crate) admin: Option<AdminTable>,
     pub(crate) commands: Option<Commands>,
     #[serde(default)]
     pub(crate) user: Vec<Account>,
+}
+
+/// `[testee]`: what a report calls it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TesteeTable {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
 }
 
 /// `[start]` of a testee file.
@@ -42,6 +51,7 @@ pub(super) struct TesteeFile {
     #[serde(default, rename = "role")]
     _role: Option<crate::adapter::Role>,
     pub(super) start: Option<StartTable>,
+    testee: Option<TesteeTable>,
     server: Option<Addresses>,
     admin: Option<AdminTable>,
     commands: Option<Commands>,
@@ -59,6 +69,7 @@ impl UsersFile {
     /// What this file does not say, from another.
     pub(super) fn or(self, other: UsersFile) -> UsersFile {
         UsersFile {
+            testee: self.testee.or(other.testee),
             server: self.server.or(other.server),
             admin: self.admin.or(other.admin),
             commands: self.commands.or(other.commands),
@@ -78,6 +89,7 @@ impl TesteeFile {
 
     pub(super) fn into_users(self) -> UsersFile {
         UsersFile {
+            testee: self.testee,
             server: self.server,
             admin: self.admin,
             commands: self.commands,

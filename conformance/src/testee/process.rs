@@ -128,7 +128,8 @@ impl Starter {
                 words.extend(reference_arguments(home.path(), &users_file));
                 let mut process = Process::new(words, users_file, home, *kill)?;
                 let written = process.start().await?;
-                Ok(Testee::from_users_file(written, None)?.with_process(process))
+                let testee = Testee::from_users_file(written, None)?.with_process(process);
+                Ok(testee.named("tidewire-server", env!("CARGO_PKG_VERSION")))
             }
         }
     }
