@@ -4,29 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub(crate) use crate::report::Role;
 use crate::testee::StartError;
-
-/// What an adapter is asked to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// A server needs no adapter; its testee file has other tables.
-    Server,
-    /// A client SDK.
-    Client,
-    /// A bare codec.
-    Codec,
-}
-
-impl Role {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Role::Server => "server",
-            Role::Client => "client",
-            Role::Codec => "codec",
-        }
-    }
-}
 
 /// A testee file with an `[adapter]`.
 #[derive(Clone, Debug, Deserialize)]

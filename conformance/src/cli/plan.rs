@@ -74,7 +74,7 @@ impl<'a> Reach<'a> {
             without: suite
                 .requirements
                 .iter()
-                .filter(|requirement| requirement.is_observable_of_server())
+                .filter(|requirement| requirement.is_observable_of(Role::Server))
                 .map(|requirement| requirement.id.as_str())
                 .collect(),
         };
@@ -85,7 +85,7 @@ impl<'a> Reach<'a> {
                 suite
                     .requirements
                     .get(id)
-                    .is_some_and(crate::spec::Requirement::is_observable_of_server)
+                    .is_some_and(|requirement| requirement.is_observable_of(Role::Server))
             });
             for id in known {
                 reach.without.remove(id);
