@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::target::{TargetArgs, chosen};
 use super::{Folders, Suite, complain, written};
+use crate::report::Role;
 use crate::run::{Planned, RunOptions, plan};
 
 #[derive(Debug, clap::Args)]
