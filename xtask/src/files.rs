@@ -27,7 +27,8 @@ pub fn walk(root: &Path, folder: &str, extension: &str) -> Result<Vec<PathBuf>> 
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = folder.join(&name);
             if entry.file_type()?.is_dir() {
-                if name != "target" && name != "__pycache__" && !name.starts_with('.') {
+                let built = ["target", "__pycache__", "node_modules", "dist"];
+                if !built.contains(&name.as_str()) && !name.starts_with('.') {
                     open.push(path);
                 }
             } else if path.extension().is_some_and(|e| e == extension) {

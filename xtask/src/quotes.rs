@@ -23,11 +23,12 @@ use parse::parse;
 const WIDTH: usize = 120;
 
 /// Folders that are searched for quotes, each with the extension of its sources.
-pub const SEARCHED: [(&str, Syntax); 4] = [
+pub const SEARCHED: [(&str, Syntax); 5] = [
     ("codec", RUST),
     ("reference-server", RUST),
     ("conformance", RUST),
     ("conformance/adapters", PYTHON),
+    ("conformance/adapters/typescript", TYPESCRIPT),
 ];
 
 /// How a language writes the two kinds of comment.
@@ -42,6 +43,10 @@ const RUST: Syntax = Syntax {
     extension: "rs",
     place: "//=",
     text: "//#",
+};
+const TYPESCRIPT: Syntax = Syntax {
+    extension: "ts",
+    ..RUST
 };
 const PYTHON: Syntax = Syntax {
     extension: "py",

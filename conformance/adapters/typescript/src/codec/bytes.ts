@@ -1,0 +1,30 @@
+/** Bytes as text, and several pieces as one. */
+
+const utf8 = new TextEncoder();
+
+/** Lower-case hex. */
+export function toHex(bytes: Uint8Array): string {
+  let out = "";
+  for (const byte of bytes) out += byte.toString(16).padStart(2, "0");
+  return out;
+}
+
+/** Throws RangeError where the text is no hex. */
+export function fromHex(text: string): Uint8Array {
+  if (text.length % 2 !== 0 || /[^0-9a-fA-F]/.test(text)) throw new RangeError(`no hex: ${text.slice(0, 40)}`);
+  return Uint8Array.from({ length: text.length / 2 }, (_, at) => Number.parseInt(text.slice(2 * at, 2 * at + 2), 16));
+}
+
+export function fromText(text: string): Uint8Array {
+  return utf8.encode(text);
+}
+
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
+}
