@@ -14,6 +14,7 @@ mod expect;
 mod fence;
 mod link;
 mod login;
+mod mutated;
 mod pooled;
 mod send;
 mod steps;
@@ -22,6 +23,8 @@ mod world;
 
 pub(crate) use expect::describe;
 use link::Link;
+pub(crate) use mutated::Mutation;
+use mutated::Taps;
 pub(crate) use witness::{Probe, Witness};
 use world::World;
 
@@ -41,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) is_alone: bool,
     /// Keep the whole ladder of cases that pass, too.
     pub(crate) trace_all: bool,
+    /// What stands between the player and the testee, where the suite itself is put to the proof.
+    pub(crate) mutation: Option<Arc<Mutation>>,
 }
 
 /// Which of the results of a sweep this is.
@@ -128,6 +133,8 @@ pub(crate) struct Player<'a> {
     /// An actor that a sweep took out of the case.
     silenced: Option<usize>,
     needs_witness: bool,
+    /// The taps of this case, where a mutant is played.
+    taps: Option<Taps>,
 }
 
 impl<'a> Player<'a> {
@@ -153,6 +160,7 @@ impl<'a> Player<'a> {
             swept_len: None,
             silenced: None,
             needs_witness: false,
+            taps: stage.taps(),
         };
         let failure = player.run().await;
         player.lift_faults().await;

@@ -164,6 +164,7 @@ async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminErro
         run,
         is_alone: false,
         trace_all: options.trace_all,
+        mutation: None,
     })
 }
 

@@ -18,6 +18,7 @@ mod parse;
 mod verbs;
 
 pub use load::{FixtureError, Sessions};
+pub(crate) use load::{id_of, toml_files};
 
 /// One case.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::player::Probe;
 use crate::report::{Role, TesteeFacts};
 use crate::session::{FaultSwitch, Need, Session, Transport};
+use crate::tap::Tap;
 use crate::transport::{self, Addresses, Connection, OpenError, Opening, TlsTrust};
 
 pub(crate) mod admin;
@@ -215,11 +216,12 @@ impl Testee {
             .clone()
     }
 
-    /// Opens a connection.
+    /// Opens a connection, with a tap on it if there is one.
     pub(crate) async fn open(
         &self,
         transport: Transport,
         opening: &Opening,
+        tap: Option<Tap>,
         budget: Duration,
     ) -> Result<Connection, OpenError> {
         Connection::open(
@@ -227,6 +229,7 @@ impl Testee {
             transport,
             opening,
             self.trust.as_ref(),
+            tap,
             budget,
         )
         .await
@@ -264,22 +267,36 @@ impl Testee {
         match &self.process {
             // A process that is killed says no goodbye, and its clock stands still while it is down.
             Some(process) if process.kills() && !graceful && down_ms.is_none() => {
-                let fail = |error: StartError| AdminError(error.to_string());
-                let written = process
-                    .kill_and_start(&self.addresses())
-                    .await
-                    .map_err(fail)?;
-                self.admin.renew(written.admin).map_err(fail)?;
-                if let Some(addresses) = written.server {
-                    *self
-                        .addresses
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = addresses;
-                }
-                Ok(())
+                self.kill_and_start(process, false).await
             }
             _ => self.admin.restart(graceful, down_ms).await,
         }
+    }
+
+    /// Kills the testee and starts it without anything that it had stored.
+    pub(crate) async fn start_empty(&self) -> Result<(), AdminError> {
+        match &self.process {
+            Some(process) => self.kill_and_start(process, true).await,
+            None => Err(AdminError(
+                "the store of a testee that runs elsewhere cannot be emptied".to_owned(),
+            )),
+        }
+    }
+
+    async fn kill_and_start(&self, process: &Process, forget: bool) -> Result<(), AdminError> {
+        let fail = |error: StartError| AdminError(error.to_string());
+        let written = process
+            .kill_and_start(&self.addresses(), forget)
+            .await
+            .map_err(fail)?;
+        self.admin.renew(written.admin).map_err(fail)?;
+        if let Some(addresses) = written.server {
+            *self
+                .addresses
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = addresses;
+        }
+        Ok(())
     }
 
     /// Switches a fault on or off.

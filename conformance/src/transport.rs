@@ -7,13 +7,16 @@ use bytes::{Bytes, BytesMut};
 use tidewire_codec::{Decoder, Item, PREFACE, RawFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::session::Transport;
+use crate::tap::Tap;
 
+mod tapped;
 mod tls;
 mod ws;
 
+use tapped::{Flow, Tapped};
 pub(crate) use tls::TlsTrust;
 use ws::WsWire;
 
@@ -103,6 +106,9 @@ pub(crate) struct Connection {
     decoder: Decoder,
     received: BytesMut,
     closed: bool,
+    tapped: Option<Tapped>,
+    /// The wire has nothing more to say, although a tap may keep that from the client.
+    wire_ended: bool,
 }
 
 impl Connection {
@@ -112,6 +118,7 @@ impl Connection {
         transport: Transport,
         opening: &Opening,
         trust: Option<&TlsTrust>,
+        tap: Option<Tap>,
         budget: Duration,
     ) -> Result<Connection, OpenError> {
         let lacking =
@@ -145,6 +152,8 @@ impl Connection {
             decoder: Decoder::new(has_preface),
             received: BytesMut::new(),
             closed: false,
+            tapped: tap.map(|tap| Tapped::new(tap, has_preface)),
+            wire_ended: false,
         };
         if has_preface {
             let preface = opening
@@ -162,6 +171,29 @@ impl Connection {
     /// # Errors
     /// If the peer is gone, or takes nothing within the budget.
     pub(crate) async fn send(&mut self, bytes: &[u8], budget: Duration) -> io::Result<()> {
+        match &mut self.tapped {
+            None => self.write(bytes, budget).await,
+            Some(tapped) => {
+                let flow = tapped.sent(bytes);
+                self.follow(flow, budget).await
+            }
+        }
+    }
+
+    /// Does what a tap said.
+    async fn follow(&mut self, flow: Flow, budget: Duration) -> io::Result<()> {
+        self.received.extend_from_slice(&flow.to_client);
+        self.closed |= flow.ends_client;
+        if !flow.to_server.is_empty() && !self.wire_ended {
+            self.write(&flow.to_server, budget).await?;
+        }
+        if flow.ends_server {
+            self.finish(budget).await;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8], budget: Duration) -> io::Result<()> {
         let sent = timeout(budget, async {
             match &mut self.wire {
                 Wire::Bytes(stream) => {
@@ -205,16 +237,42 @@ impl Connection {
                     )),
                 };
             }
+            if self.wire_ended {
+                // A tap hides the end: to the client this is silence.
+                sleep_until(deadline).await;
+                return Incoming::Nothing;
+            }
+            let mut bytes = match &self.tapped {
+                None => std::mem::take(&mut self.received),
+                Some(_) => BytesMut::new(),
+            };
             let read = timeout_at(deadline, async {
                 match &mut self.wire {
-                    Wire::Bytes(stream) => stream.read_buf(&mut self.received).await,
-                    Wire::Ws(ws) => ws.read(&mut self.received).await,
+                    Wire::Bytes(stream) => stream.read_buf(&mut bytes).await,
+                    Wire::Ws(ws) => ws.read(&mut bytes).await,
                 }
             });
-            match read.await {
-                Err(_) => return Incoming::Nothing,
-                Ok(Ok(0) | Err(_)) => self.closed = true,
-                Ok(Ok(_)) => {}
+            let read = read.await;
+            let ended = matches!(read, Ok(Ok(0) | Err(_)));
+            match &mut self.tapped {
+                None => {
+                    self.received = bytes;
+                    self.closed |= ended;
+                }
+                Some(tapped) => {
+                    self.wire_ended = ended;
+                    let flow = if ended {
+                        tapped.ended()
+                    } else {
+                        tapped.received(&bytes)
+                    };
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    // A server that takes nothing any more shows it by what it sends.
+                    let _ = self.follow(flow, left).await;
+                }
+            }
+            if read.is_err() {
+                return Incoming::Nothing;
             }
         }
     }

@@ -197,9 +197,10 @@ pub(super) async fn quick_login(
     device: Bytes,
 ) -> Result<(Connection, DynamicMessage), Miss> {
     let budget = stage.budget;
+    let tap = stage.taps().map(|taps| taps.tap("witness"));
     let opened = stage
         .testee
-        .open(stage.transport, &Opening::default(), budget)
+        .open(stage.transport, &Opening::default(), tap, budget)
         .await;
     let mut connection = opened.map_err(|error| {
         Miss::new(

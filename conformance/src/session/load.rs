@@ -45,7 +45,7 @@ impl Sessions {
         let mut errors = Vec::new();
         let mut sessions = BTreeMap::new();
         let root = fixtures.join("sessions");
-        for path in files(&root, &mut errors) {
+        for path in toml_files(&root, &mut errors) {
             match read_one(&root, &path) {
                 Ok(session) => drop(sessions.insert(session.id.clone(), session)),
                 Err(error) => errors.push(error),
@@ -106,7 +106,8 @@ fn located(path: &Path, fault: Fault) -> FixtureError {
     }
 }
 
-fn files(root: &Path, errors: &mut Vec<FixtureError>) -> Vec<PathBuf> {
+/// Every TOML file below a folder, in the order of their paths.
+pub(crate) fn toml_files(root: &Path, errors: &mut Vec<FixtureError>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -134,13 +135,18 @@ fn files(root: &Path, errors: &mut Vec<FixtureError>) -> Vec<PathBuf> {
     found
 }
 
-fn read_one(root: &Path, path: &Path) -> Result<Session, FixtureError> {
+/// The id of what this file holds: its path below the folder, without the extension.
+pub(crate) fn id_of(root: &Path, path: &Path) -> String {
     let within = path.strip_prefix(root).unwrap_or(path).with_extension("");
-    let id = within
+    within
         .iter()
         .map(|part| part.to_string_lossy())
         .collect::<Vec<_>>()
-        .join("/");
+        .join("/")
+}
+
+fn read_one(root: &Path, path: &Path) -> Result<Session, FixtureError> {
+    let id = id_of(root, path);
     let text = fs::read_to_string(path)
         .map_err(|error| located(path, Fault::new(1, error.to_string())))?;
     Sessions::parse(&id, path, &text)

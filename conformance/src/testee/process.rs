@@ -18,6 +18,8 @@ use crate::transport::Addresses;
 
 /// A server that is not ready by then will not be.
 const START_BUDGET: Duration = Duration::from_secs(30);
+/// The folder of the testee's store in its home.
+const DATA: &str = "data";
 /// Between two looks for the file that says it is ready.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -101,7 +103,7 @@ impl Starter {
                 let users_file = start
                     .users_file
                     .unwrap_or_else(|| home.path().join("users.toml"));
-                let data = home.path().join("data");
+                let data = home.path().join(DATA);
                 let fill = |word: &String| {
                     OsString::from(
                         word.replace("{users_file}", &users_file.to_string_lossy())
@@ -149,7 +151,7 @@ fn reference_arguments(home: &Path, users_file: &Path) -> Vec<OsString> {
     for listen in ["--listen", "--ws-listen", "--tls-listen", "--admin-listen"] {
         words.extend([OsString::from(listen), OsString::from(any)]);
     }
-    words.extend([OsString::from("--data"), home.join("data").into()]);
+    words.extend([OsString::from("--data"), home.join(DATA).into()]);
     words.extend([OsString::from("--users-out"), users_file.into()]);
     words
 }
@@ -190,15 +192,20 @@ impl Process {
         self.launch(&[]).await
     }
 
-    /// Kills the program as a crash would, and starts it again on the same data and ports.
+    /// Kills the program as a crash would, and starts it again on the same ports and the same data, or on none.
     pub(super) async fn kill_and_start(
         &self,
         addresses: &Addresses,
+        forget: bool,
     ) -> Result<UsersFile, StartError> {
         if let Some(mut child) = self.child.lock().await.take() {
             child
                 .kill()
                 .await
+                .map_err(|error| StartError::new(error.to_string()))?;
+        }
+        if forget {
+            fs::remove_dir_all(self.home.path().join(DATA))
                 .map_err(|error| StartError::new(error.to_string()))?;
         }
         let mut same_ports = Vec::new();
