@@ -687,15 +687,15 @@ function protobuf.varint(tvb, at, stop)
       high = math.floor(bits / 16)
     elseif index < 9 then
       high = high + bits * 2 ^ (7 * index - 32)
+    elseif byte > 1 then
+      return nil, byte < 128 and "a varint has more than 64 bits" or "a varint is longer than 10 bytes"
     else
-      -- Bits above the 64th are cut off.
-      high = high + bits % 2 * 2 ^ 31
+      high = high + bits * 2 ^ 31
     end
     if byte < 128 then
       return low, high, at + index + 1
     end
   end
-  return nil, "a varint is longer than 10 bytes"
 end
 
 -- The field that begins at `at`: number, wire type, numbers as `low` and `high`, everything else as the bytes from `from` to
@@ -865,7 +865,8 @@ local function expert_of(name, text, group, severity)
 end
 
 local group, severity = expert.group, expert.severity
-expert_of("bad_preface", "The first bytes are not the preface", group.PROTOCOL, severity.ERROR)
+expert_of("bad_preface", "Neither a preface nor a frame", group.PROTOCOL, severity.ERROR)
+expert_of("no_preface", "A frame without a preface before it, unless the capture begins later", group.PROTOCOL, severity.NOTE)
 expert_of("too_large", "Body length above the limit", group.PROTOCOL, severity.ERROR)
 expert_of("reserved_flags", "Reserved flags are set", group.PROTOCOL, severity.WARN)
 expert_of("malformed", "The body does not decode", group.MALFORMED, severity.ERROR)
@@ -895,7 +896,8 @@ local protobuf = require("tidewire.protobuf")
 local body = {}
 
 local NUMBERS = { bool = true, uint32 = true, uint64 = true, enum = true }
-local FIELD_NUMBER_LIMITS = { features = tables.limits.MAX_FEATURES, requires = tables.limits.MAX_FEATURES }
+-- Bounds of repeated fields, where they are not MAX_ITEMS.
+local BOUNDS = { features = tables.limits.MAX_FEATURES, requires = tables.limits.MAX_FEATURES }
 -- Longer content is no text that one reads in a line.
 local MAX_TEXT = 200
 
@@ -980,8 +982,9 @@ local function put(tvb, at, field, tree, proto_field, known, path, found)
   end
   local content = tvb(field.from, field.stop - field.from)
   if known.kind == "message" then
-    local inner = tree:add(proto_field, range)
-    message(tvb, field.from, field.stop, inner, known.of, path .. ".", found)
+    -- Pieces of one message are merged, so their items count together; those of a list are messages of their own.
+    local item = known.repeated and string.format("[%d]", (found.counts[path] or 0) + 1) or ""
+    message(tvb, field.from, field.stop, tree:add(proto_field, range), known.of, path .. item .. ".", found)
     return 1
   end
   local text = content:len() > 0 and content:raw() or ""
@@ -1000,21 +1003,27 @@ local function put(tvb, at, field, tree, proto_field, known, path, found)
   return 1
 end
 
--- Puts the message between two places into the tree. What its fields hold goes into `found` by path. False if it is broken.
+-- Counts the items of a repeated field, and says once that there are too many.
+local function count(tree, known, path, items, counts)
+  local before = counts[path] or 0
+  local after, bound = before + items, BOUNDS[known.name] or tables.limits.MAX_ITEMS
+  counts[path] = after
+  if after > bound and before <= bound then
+    tree:add_proto_expert_info(fields.experts.too_many_items, string.format("more than %d items of %s", bound, known.name))
+  end
+end
+
+-- Puts the message between two places into the tree. What its fields hold goes into `found` by path. 
 message = function(tvb, at, stop, tree, name, path, found)
-  local shape, proto_fields, counts = tables.messages[name].fields, fields.messages[name], {}
+  local shape, proto_fields = tables.messages[name].fields, fields.messages[name]
   while at < stop do
     local field, flaw = protobuf.field(tvb, at, stop)
     local known = field and shape[field.number]
     if known then
       local items
       items, flaw = put(tvb, at, field, tree, proto_fields[field.number], known, path .. known.name, found)
-      local count = (counts[known.name] or 0) + (items or 0)
-      local limit = FIELD_NUMBER_LIMITS[known.name] or tables.limits.MAX_ITEMS
-      counts[known.name] = count
-      if items and known.repeated and count > limit and count - items <= limit then
-        local text = string.format("%d items of %s exceed %d", count, known.name, limit)
-        tree:add_proto_expert_info(fields.experts.too_many_items, text)
+      if items and known.repeated then
+        count(tree, known, path .. known.name, items, found.counts)
       end
     elseif field then
       body.unknown_field(tree, tvb(at, field.stop - at), field)
@@ -1035,9 +1044,10 @@ function body.unknown_field(tree, range, field)
   item:add_proto_expert_info(fields.experts.unknown_field, string.format("field %d is unknown", field.number))
 end
 
--- Puts a body into the tree and returns what its fields hold, by path (`limits.max_frame`). `flaw` says what is broken.
+-- Puts a body into the tree and returns what its fields hold, by path (`limits.max_frame`). `flaw` says what is broken, `counts`
+-- how many items repeated fields have.
 function body.add(tvb, at, stop, tree, name)
-  local found = {}
+  local found = { counts = {} }
   local item = tree:add(fields.bodies[name], tvb(at, stop - at))
   message(tvb, at, stop, item, name, "", found)
   return found
@@ -1047,40 +1057,37 @@ return body
 end
 
 package.preload["tidewire.conversation"] = function()
--- What a frame means where it stands: which request a reply answers, what the login allows. Connections are told apart by
--- their TCP stream, and what the first pass over a capture found is kept for later ones.
+-- What a frame means where it stands: which request a reply answers, what the login allows. The first pass over a capture goes
+-- through it in order and without a tree, so fields of TCP cannot be asked; what it found is kept for later passes.
 local tables = require("tidewire.tables")
 
 local conversation = {}
 
-local streams, facts = {}, {}
-local tcp_stream = Field.new("tcp.stream")
--- Bit 0 of it: the SYN was captured, so the first bytes are the first bytes.
-local has_completeness, tcp_completeness = pcall(Field.new, "tcp.completeness")
+-- The newest connection between two ends, the connection of each packet, and what is known of frames.
+local streams, packets, facts = {}, {}, {}
 
 -- Forgets everything: another capture is read.
 function conversation.reset()
-  streams, facts = {}, {}
+  streams, packets, facts = {}, {}, {}
 end
 
--- The connection of a packet, and which side of it sent the packet.
-function conversation.of(pinfo)
+-- The connection of a packet, which side of it sent the packet and which gets it. A preface on a side that is past its own
+-- begins another connection.
+function conversation.of(pinfo, begins)
+  local known = packets[pinfo.number]
+  if known then
+    return known.stream, known.here, known.there
+  end
   local here = string.format("%s:%d", pinfo.src, pinfo.src_port)
   local there = string.format("%s:%d", pinfo.dst, pinfo.dst_port)
-  local id = tcp_stream()
-  id = id and id.value or math.min(here, there)
+  local id = here < there and here .. there or there .. here
   local stream = streams[id]
-  if not stream then
+  if not stream or begins and stream.begun[here] then
     stream = { begun = {}, broken = {}, open = { [here] = {}, [there] = {} }, limits = {} }
     streams[id] = stream
   end
+  packets[pinfo.number] = { stream = stream, here = here, there = there }
   return stream, here, there
-end
-
--- Whether the capture has the start of the connection.
-function conversation.from_start()
-  local completeness = has_completeness and tcp_completeness()
-  return completeness and completeness.value % 2 == 1 or false
 end
 
 -- A reply is joined to its request, and what it has to be is compared.
@@ -1099,14 +1106,22 @@ local function answer(stream, there, header, info, fact)
   end
 end
 
+-- The largest body that this side may send now.
+function conversation.limit(stream, here)
+  if stream.logged_in then
+    return stream.limits[here]
+  end
+  return stream.started and tables.limits.MAX_FRAME_BEFORE_LOGIN or tables.limits.MAX_FRAME_HARD
+end
+
 -- What the login says of this frame and of later ones.
 local function login(stream, here, there, header, info, found, fact)
-  if stream.started and not stream.logged_in then
-    fact.limit = tables.limits.MAX_FRAME_BEFORE_LOGIN
-    fact.login = info and info.login == "after" and "before the login"
-  elseif stream.logged_in then
-    fact.limit = stream.limits[here]
+  if stream.logged_in then
     fact.login = info and info.login == "before" and "after the login"
+  elseif stream.started then
+    -- A request of an unknown kind is no LOGIN either.
+    local is_early = info and info.login == "after" or not info and header.ref ~= 0 and not header.is_reply
+    fact.login = is_early and "before the login"
   end
   if not info then
     return
@@ -1177,7 +1192,7 @@ local function name_of(header)
 end
 
 local function add_header(tvb, at, tree, header)
-  local len = tree:add(fields.len, tvb(at, 3))
+  tree:add(fields.len, tvb(at, 3))
   local flags = tree:add(fields.flags.all, tvb(at + 3, 1))
   for _, field in ipairs(fields.flags) do
     flags:add(field, tvb(at + 3, 1))
@@ -1187,7 +1202,7 @@ local function add_header(tvb, at, tree, header)
   end
   local kind = tree:add(fields.type, tvb(at + 4, 2))
   local ref = tree:add(fields.ref, tvb(at + 6, 4))
-  return { len = len, flags = flags, type = kind, ref = ref }
+  return { flags = flags, type = kind, ref = ref }
 end
 
 -- What kind and registry say against type, REPLY and ref.
@@ -1208,10 +1223,6 @@ end
 
 local function add_facts(tree, items, header, fact)
   local experts = fields.experts
-  if fact.limit and header.len > fact.limit then
-    local text = string.format("body length %d exceeds limit %d", header.len, fact.limit)
-    items.len:add_proto_expert_info(experts.too_large, text)
-  end
   if fact.direction then
     items.type:add_proto_expert_info(experts.direction, fact.direction)
   end
@@ -1319,12 +1330,20 @@ local function is_preface(tvb, at)
   return tables.preface:sub(1, #bytes) == bytes
 end
 
+-- Whether the bytes with which a direction begins are too large for a length, whatever follows them.
+local function is_no_header(tvb)
+  local known = math.min(tvb:len(), 3)
+  return tvb(0, known):uint() * 256 ^ (3 - known) > tables.limits.MAX_FRAME_HARD
+end
+
 -- Bytes that are not interpreted, with the reason.
 local function uninterpreted(tvb, at, tree, expert_info, text)
   local item = tree:add(tidewire, tvb(at), "Tidewire, not interpreted")
   local data = item:add(fields.data, tvb(at))
-  if expert_info then
+  if text then
     data:add_proto_expert_info(expert_info, text)
+  elseif expert_info then
+    data:add_proto_expert_info(expert_info)
   end
 end
 
@@ -1338,32 +1357,54 @@ local function more(tvb, at, pinfo, tree, missing)
   end
 end
 
--- Whether nothing more of this direction is interpreted, since it began with other bytes than the preface or a length was no
--- length; such bytes are shown as they are.
-local function is_broken(tvb, pinfo, tree, stream, here)
-  local starts_wrong = not pinfo.visited and not stream.begun[here] and not is_preface(tvb, 0)
-  if starts_wrong and conversation.from_start() then
-    stream.broken[here] = stream.broken[here] or { number = pinfo.number, preface = true }
-  end
-  local broken = stream.broken[here]
-  if not broken or pinfo.number < broken.number then
-    return false
-  elseif pinfo.number > broken.number then
+-- Shows bytes that cannot be cut into frames; true if these are such: they follow a length that was none, or a direction begins
+-- with neither a preface nor a header. A capture may begin inside a frame, so the next packet is tried again.
+local function is_lost(tvb, pinfo, tree, stream, here)
+  local broken, begun = stream.broken[here], stream.begun[here]
+  if broken and pinfo.number > broken.number then
     uninterpreted(tvb, 0, tree)
-  elseif broken.preface then
-    uninterpreted(tvb, 0, tree, fields.experts.bad_preface)
+    return true
   end
-  return pinfo.number > broken.number or broken.preface
+  local is_before = not begun or pinfo.number < begun.number
+  if is_before and not is_preface(tvb, 0) and is_no_header(tvb) then
+    uninterpreted(tvb, 0, tree, fields.experts.bad_preface)
+    return true
+  end
+  return false
+end
+
+-- Notes that a direction has begun, and how.
+local function begin(stream, here, pinfo, has_preface)
+  stream.started = stream.started or has_preface
+  stream.begun[here] = stream.begun[here] or { number = pinfo.number, has_preface = has_preface }
+  return stream.begun[here]
+end
+
+-- The limit that a body length exceeds. What comes behind such a header is not interpreted, as a receiver would not.
+local function limit_broken(at, header, pinfo, stream, here)
+  local limit = conversation.limit(stream, here)
+  local broken = stream.broken[here]
+  if pinfo.visited and broken and broken.number == pinfo.number and broken.at == at then
+    return broken.limit
+  elseif pinfo.visited or header.len <= limit then
+    return header.len > tables.limits.MAX_FRAME_HARD and tables.limits.MAX_FRAME_HARD or nil
+  end
+  -- In a capture that begins in the middle of a frame the next packet may begin with a header.
+  if stream.started or stream.logged_in then
+    stream.broken[here] = { number = pinfo.number, at = at, limit = limit }
+  end
+  return limit
 end
 
 -- Cuts bytes into frames; returns lines for the info column.
 local function cut(tvb, pinfo, tree, is_stream)
-  local stream, here, there = conversation.of(pinfo)
+  local stream, here, there = conversation.of(pinfo, is_stream and is_preface(tvb, 0))
   local lines, at = {}, 0
-  if is_stream and is_broken(tvb, pinfo, tree, stream, here) then
+  if not is_stream then
+    begin(stream, here, pinfo, true)
+  elseif is_lost(tvb, pinfo, tree, stream, here) then
     return { "[not interpreted]" }
   end
-  stream.started = stream.started or not is_stream
   while at < tvb:len() do
     local left = tvb:len() - at
     if is_stream and is_preface(tvb, at) then
@@ -1371,7 +1412,7 @@ local function cut(tvb, pinfo, tree, is_stream)
         more(tvb, at, pinfo, tree)
         break
       end
-      stream.started, stream.begun[here] = true, true
+      begin(stream, here, pinfo, true)
       local item = tree:add(tidewire, tvb(at, PREFACE_LEN), "Tidewire, preface")
       item:add(fields.preface, tvb(at, PREFACE_LEN))
       lines[#lines + 1] = "preface"
@@ -1380,15 +1421,13 @@ local function cut(tvb, pinfo, tree, is_stream)
       more(tvb, at, pinfo, tree)
       break
     else
-      stream.begun[here] = true
+      local begun = begin(stream, here, pinfo, false)
       local header = frame.header(tvb, at)
       local missing = HEADER_LEN + header.len - left
-      if header.len > tables.limits.MAX_FRAME_HARD then
-        local text = string.format("body length %d exceeds limit %d", header.len, tables.limits.MAX_FRAME_HARD)
+      local limit = limit_broken(at, header, pinfo, stream, here)
+      if limit then
+        local text = string.format("body length %d exceeds limit %d", header.len, limit)
         uninterpreted(tvb, at, tree, fields.experts.too_large, text)
-        if conversation.from_start() then
-          stream.broken[here] = stream.broken[here] or { number = pinfo.number }
-        end
         lines[#lines + 1] = "[body length " .. header.len .. "]"
         break
       elseif missing > 0 then
@@ -1396,6 +1435,9 @@ local function cut(tvb, pinfo, tree, is_stream)
         break
       end
       local item = tree:add(tidewire, tvb(at, HEADER_LEN + header.len))
+      if at == 0 and begun.number == pinfo.number and not begun.has_preface then
+        item:add_proto_expert_info(fields.experts.no_preface)
+      end
       lines[#lines + 1] = frame.add(tvb, at, header, pinfo, item, stream, here, there)
       at = at + HEADER_LEN + header.len
     end

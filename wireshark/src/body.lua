@@ -6,7 +6,8 @@ local protobuf = require("tidewire.protobuf")
 local body = {}
 
 local NUMBERS = { bool = true, uint32 = true, uint64 = true, enum = true }
-local FIELD_NUMBER_LIMITS = { features = tables.limits.MAX_FEATURES, requires = tables.limits.MAX_FEATURES }
+-- Bounds of repeated fields, where they are not MAX_ITEMS.
+local BOUNDS = { features = tables.limits.MAX_FEATURES, requires = tables.limits.MAX_FEATURES }
 -- Longer content is no text that one reads in a line.
 local MAX_TEXT = 200
 
@@ -91,8 +92,9 @@ local function put(tvb, at, field, tree, proto_field, known, path, found)
   end
   local content = tvb(field.from, field.stop - field.from)
   if known.kind == "message" then
-    local inner = tree:add(proto_field, range)
-    message(tvb, field.from, field.stop, inner, known.of, path .. ".", found)
+    -- Pieces of one message are merged, so their items count together; those of a list are messages of their own.
+    local item = known.repeated and string.format("[%d]", (found.counts[path] or 0) + 1) or ""
+    message(tvb, field.from, field.stop, tree:add(proto_field, range), known.of, path .. item .. ".", found)
     return 1
   end
   local text = content:len() > 0 and content:raw() or ""
@@ -111,21 +113,27 @@ local function put(tvb, at, field, tree, proto_field, known, path, found)
   return 1
 end
 
--- Puts the message between two places into the tree. What its fields hold goes into `found` by path. False if it is broken.
+-- Counts the items of a repeated field, and says once that there are too many.
+local function count(tree, known, path, items, counts)
+  local before = counts[path] or 0
+  local after, bound = before + items, BOUNDS[known.name] or tables.limits.MAX_ITEMS
+  counts[path] = after
+  if after > bound and before <= bound then
+    tree:add_proto_expert_info(fields.experts.too_many_items, string.format("more than %d items of %s", bound, known.name))
+  end
+end
+
+-- Puts the message between two places into the tree. What its fields hold goes into `found` by path. 
 message = function(tvb, at, stop, tree, name, path, found)
-  local shape, proto_fields, counts = tables.messages[name].fields, fields.messages[name], {}
+  local shape, proto_fields = tables.messages[name].fields, fields.messages[name]
   while at < stop do
     local field, flaw = protobuf.field(tvb, at, stop)
     local known = field and shape[field.number]
     if known then
       local items
       items, flaw = put(tvb, at, field, tree, proto_fields[field.number], known, path .. known.name, found)
-      local count = (counts[known.name] or 0) + (items or 0)
-      local limit = FIELD_NUMBER_LIMITS[known.name] or tables.limits.MAX_ITEMS
-      counts[known.name] = count
-      if items and known.repeated and count > limit and count - items <= limit then
-        local text = string.format("%d items of %s exceed %d", count, known.name, limit)
-        tree:add_proto_expert_info(fields.experts.too_many_items, text)
+      if items and known.repeated then
+        count(tree, known, path .. known.name, items, found.counts)
       end
     elseif field then
       body.unknown_field(tree, tvb(at, field.stop - at), field)
@@ -146,9 +154,10 @@ function body.unknown_field(tree, range, field)
   item:add_proto_expert_info(fields.experts.unknown_field, string.format("field %d is unknown", field.number))
 end
 
--- Puts a body into the tree and returns what its fields hold, by path (`limits.max_frame`). `flaw` says what is broken.
+-- Puts a body into the tree and returns what its fields hold, by path (`limits.max_frame`). `flaw` says what is broken, `counts`
+-- how many items repeated fields have.
 function body.add(tvb, at, stop, tree, name)
-  local found = {}
+  local found = { counts = {} }
   local item = tree:add(fields.bodies[name], tvb(at, stop - at))
   message(tvb, at, stop, item, name, "", found)
   return found

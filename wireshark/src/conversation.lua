@@ -1,37 +1,34 @@
--- What a frame means where it stands: which request a reply answers, what the login allows. Connections are told apart by
--- their TCP stream, and what the first pass over a capture found is kept for later ones.
+-- What a frame means where it stands: which request a reply answers, what the login allows. The first pass over a capture goes
+-- through it in order and without a tree, so fields of TCP cannot be asked; what it found is kept for later passes.
 local tables = require("tidewire.tables")
 
 local conversation = {}
 
-local streams, facts = {}, {}
-local tcp_stream = Field.new("tcp.stream")
--- Bit 0 of it: the SYN was captured, so the first bytes are the first bytes.
-local has_completeness, tcp_completeness = pcall(Field.new, "tcp.completeness")
+-- The newest connection between two ends, the connection of each packet, and what is known of frames.
+local streams, packets, facts = {}, {}, {}
 
 -- Forgets everything: another capture is read.
 function conversation.reset()
-  streams, facts = {}, {}
+  streams, packets, facts = {}, {}, {}
 end
 
--- The connection of a packet, and which side of it sent the packet.
-function conversation.of(pinfo)
+-- The connection of a packet, which side of it sent the packet and which gets it. A preface on a side that is past its own
+-- begins another connection.
+function conversation.of(pinfo, begins)
+  local known = packets[pinfo.number]
+  if known then
+    return known.stream, known.here, known.there
+  end
   local here = string.format("%s:%d", pinfo.src, pinfo.src_port)
   local there = string.format("%s:%d", pinfo.dst, pinfo.dst_port)
-  local id = tcp_stream()
-  id = id and id.value or math.min(here, there)
+  local id = here < there and here .. there or there .. here
   local stream = streams[id]
-  if not stream then
+  if not stream or begins and stream.begun[here] then
     stream = { begun = {}, broken = {}, open = { [here] = {}, [there] = {} }, limits = {} }
     streams[id] = stream
   end
+  packets[pinfo.number] = { stream = stream, here = here, there = there }
   return stream, here, there
-end
-
--- Whether the capture has the start of the connection.
-function conversation.from_start()
-  local completeness = has_completeness and tcp_completeness()
-  return completeness and completeness.value % 2 == 1 or false
 end
 
 -- A reply is joined to its request, and what it has to be is compared.
@@ -50,14 +47,22 @@ local function answer(stream, there, header, info, fact)
   end
 end
 
+-- The largest body that this side may send now.
+function conversation.limit(stream, here)
+  if stream.logged_in then
+    return stream.limits[here]
+  end
+  return stream.started and tables.limits.MAX_FRAME_BEFORE_LOGIN or tables.limits.MAX_FRAME_HARD
+end
+
 -- What the login says of this frame and of later ones.
 local function login(stream, here, there, header, info, found, fact)
-  if stream.started and not stream.logged_in then
-    fact.limit = tables.limits.MAX_FRAME_BEFORE_LOGIN
-    fact.login = info and info.login == "after" and "before the login"
-  elseif stream.logged_in then
-    fact.limit = stream.limits[here]
+  if stream.logged_in then
     fact.login = info and info.login == "before" and "after the login"
+  elseif stream.started then
+    -- A request of an unknown kind is no LOGIN either.
+    local is_early = info and info.login == "after" or not info and header.ref ~= 0 and not header.is_reply
+    fact.login = is_early and "before the login"
   end
   if not info then
     return

@@ -22,12 +22,20 @@ local function is_preface(tvb, at)
   return tables.preface:sub(1, #bytes) == bytes
 end
 
+-- Whether the bytes with which a direction begins are too large for a length, whatever follows them.
+local function is_no_header(tvb)
+  local known = math.min(tvb:len(), 3)
+  return tvb(0, known):uint() * 256 ^ (3 - known) > tables.limits.MAX_FRAME_HARD
+end
+
 -- Bytes that are not interpreted, with the reason.
 local function uninterpreted(tvb, at, tree, expert_info, text)
   local item = tree:add(tidewire, tvb(at), "Tidewire, not interpreted")
   local data = item:add(fields.data, tvb(at))
-  if expert_info then
+  if text then
     data:add_proto_expert_info(expert_info, text)
+  elseif expert_info then
+    data:add_proto_expert_info(expert_info)
   end
 end
 
@@ -41,32 +49,54 @@ local function more(tvb, at, pinfo, tree, missing)
   end
 end
 
--- Whether nothing more of this direction is interpreted, since it began with other bytes than the preface or a length was no
--- length; such bytes are shown as they are.
-local function is_broken(tvb, pinfo, tree, stream, here)
-  local starts_wrong = not pinfo.visited and not stream.begun[here] and not is_preface(tvb, 0)
-  if starts_wrong and conversation.from_start() then
-    stream.broken[here] = stream.broken[here] or { number = pinfo.number, preface = true }
-  end
-  local broken = stream.broken[here]
-  if not broken or pinfo.number < broken.number then
-    return false
-  elseif pinfo.number > broken.number then
+-- Shows bytes that cannot be cut into frames; true if these are such: they follow a length that was none, or a direction begins
+-- with neither a preface nor a header. A capture may begin inside a frame, so the next packet is tried again.
+local function is_lost(tvb, pinfo, tree, stream, here)
+  local broken, begun = stream.broken[here], stream.begun[here]
+  if broken and pinfo.number > broken.number then
     uninterpreted(tvb, 0, tree)
-  elseif broken.preface then
-    uninterpreted(tvb, 0, tree, fields.experts.bad_preface)
+    return true
   end
-  return pinfo.number > broken.number or broken.preface
+  local is_before = not begun or pinfo.number < begun.number
+  if is_before and not is_preface(tvb, 0) and is_no_header(tvb) then
+    uninterpreted(tvb, 0, tree, fields.experts.bad_preface)
+    return true
+  end
+  return false
+end
+
+-- Notes that a direction has begun, and how.
+local function begin(stream, here, pinfo, has_preface)
+  stream.started = stream.started or has_preface
+  stream.begun[here] = stream.begun[here] or { number = pinfo.number, has_preface = has_preface }
+  return stream.begun[here]
+end
+
+-- The limit that a body length exceeds. What comes behind such a header is not interpreted, as a receiver would not.
+local function limit_broken(at, header, pinfo, stream, here)
+  local limit = conversation.limit(stream, here)
+  local broken = stream.broken[here]
+  if pinfo.visited and broken and broken.number == pinfo.number and broken.at == at then
+    return broken.limit
+  elseif pinfo.visited or header.len <= limit then
+    return header.len > tables.limits.MAX_FRAME_HARD and tables.limits.MAX_FRAME_HARD or nil
+  end
+  -- In a capture that begins in the middle of a frame the next packet may begin with a header.
+  if stream.started or stream.logged_in then
+    stream.broken[here] = { number = pinfo.number, at = at, limit = limit }
+  end
+  return limit
 end
 
 -- Cuts bytes into frames; returns lines for the info column.
 local function cut(tvb, pinfo, tree, is_stream)
-  local stream, here, there = conversation.of(pinfo)
+  local stream, here, there = conversation.of(pinfo, is_stream and is_preface(tvb, 0))
   local lines, at = {}, 0
-  if is_stream and is_broken(tvb, pinfo, tree, stream, here) then
+  if not is_stream then
+    begin(stream, here, pinfo, true)
+  elseif is_lost(tvb, pinfo, tree, stream, here) then
     return { "[not interpreted]" }
   end
-  stream.started = stream.started or not is_stream
   while at < tvb:len() do
     local left = tvb:len() - at
     if is_stream and is_preface(tvb, at) then
@@ -74,7 +104,7 @@ local function cut(tvb, pinfo, tree, is_stream)
         more(tvb, at, pinfo, tree)
         break
       end
-      stream.started, stream.begun[here] = true, true
+      begin(stream, here, pinfo, true)
       local item = tree:add(tidewire, tvb(at, PREFACE_LEN), "Tidewire, preface")
       item:add(fields.preface, tvb(at, PREFACE_LEN))
       lines[#lines + 1] = "preface"
@@ -83,15 +113,13 @@ local function cut(tvb, pinfo, tree, is_stream)
       more(tvb, at, pinfo, tree)
       break
     else
-      stream.begun[here] = true
+      local begun = begin(stream, here, pinfo, false)
       local header = frame.header(tvb, at)
       local missing = HEADER_LEN + header.len - left
-      if header.len > tables.limits.MAX_FRAME_HARD then
-        local text = string.format("body length %d exceeds limit %d", header.len, tables.limits.MAX_FRAME_HARD)
+      local limit = limit_broken(at, header, pinfo, stream, here)
+      if limit then
+        local text = string.format("body length %d exceeds limit %d", header.len, limit)
         uninterpreted(tvb, at, tree, fields.experts.too_large, text)
-        if conversation.from_start() then
-          stream.broken[here] = stream.broken[here] or { number = pinfo.number }
-        end
         lines[#lines + 1] = "[body length " .. header.len .. "]"
         break
       elseif missing > 0 then
@@ -99,6 +127,9 @@ local function cut(tvb, pinfo, tree, is_stream)
         break
       end
       local item = tree:add(tidewire, tvb(at, HEADER_LEN + header.len))
+      if at == 0 and begun.number == pinfo.number and not begun.has_preface then
+        item:add_proto_expert_info(fields.experts.no_preface)
+      end
       lines[#lines + 1] = frame.add(tvb, at, header, pinfo, item, stream, here, there)
       at = at + HEADER_LEN + header.len
     end

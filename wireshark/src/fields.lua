@@ -86,7 +86,8 @@ local function expert_of(name, text, group, severity)
 end
 
 local group, severity = expert.group, expert.severity
-expert_of("bad_preface", "The first bytes are not the preface", group.PROTOCOL, severity.ERROR)
+expert_of("bad_preface", "Neither a preface nor a frame", group.PROTOCOL, severity.ERROR)
+expert_of("no_preface", "A frame without a preface before it, unless the capture begins later", group.PROTOCOL, severity.NOTE)
 expert_of("too_large", "Body length above the limit", group.PROTOCOL, severity.ERROR)
 expert_of("reserved_flags", "Reserved flags are set", group.PROTOCOL, severity.WARN)
 expert_of("malformed", "The body does not decode", group.MALFORMED, severity.ERROR)

@@ -28,7 +28,7 @@ local function name_of(header)
 end
 
 local function add_header(tvb, at, tree, header)
-  local len = tree:add(fields.len, tvb(at, 3))
+  tree:add(fields.len, tvb(at, 3))
   local flags = tree:add(fields.flags.all, tvb(at + 3, 1))
   for _, field in ipairs(fields.flags) do
     flags:add(field, tvb(at + 3, 1))
@@ -38,7 +38,7 @@ local function add_header(tvb, at, tree, header)
   end
   local kind = tree:add(fields.type, tvb(at + 4, 2))
   local ref = tree:add(fields.ref, tvb(at + 6, 4))
-  return { len = len, flags = flags, type = kind, ref = ref }
+  return { flags = flags, type = kind, ref = ref }
 end
 
 -- What kind and registry say against type, REPLY and ref.
@@ -59,10 +59,6 @@ end
 
 local function add_facts(tree, items, header, fact)
   local experts = fields.experts
-  if fact.limit and header.len > fact.limit then
-    local text = string.format("body length %d exceeds limit %d", header.len, fact.limit)
-    items.len:add_proto_expert_info(experts.too_large, text)
-  end
   if fact.direction then
     items.type:add_proto_expert_info(experts.direction, fact.direction)
   end

@@ -23,15 +23,15 @@ function protobuf.varint(tvb, at, stop)
       high = math.floor(bits / 16)
     elseif index < 9 then
       high = high + bits * 2 ^ (7 * index - 32)
+    elseif byte > 1 then
+      return nil, byte < 128 and "a varint has more than 64 bits" or "a varint is longer than 10 bytes"
     else
-      -- Bits above the 64th are cut off.
-      high = high + bits % 2 * 2 ^ 31
+      high = high + bits * 2 ^ 31
     end
     if byte < 128 then
       return low, high, at + index + 1
     end
   end
-  return nil, "a varint is longer than 10 bytes"
 end
 
 -- The field that begins at `at`: number, wire type, numbers as `low` and `high`, everything else as the bytes from `from` to
