@@ -23,8 +23,10 @@ mod world;
 
 pub(crate) use expect::describe;
 use link::Link;
+pub(crate) use login::login_message;
 pub(crate) use mutated::Mutation;
 use mutated::Taps;
+pub(crate) use send::payload;
 pub(crate) use witness::{Probe, Witness};
 use world::World;
 

@@ -19,6 +19,7 @@ mod verbs;
 
 pub use load::{FixtureError, Sessions};
 pub(crate) use load::{id_of, toml_files};
+pub(crate) use verbs::ONCE;
 
 /// One case.
 #[derive(Clone, Debug)]

@@ -1,47 +1,108 @@
-//! `explain`: a case as a ladder, or a requirement with the cases that prove it.
+//! `explain`: a case, with its picture, its steps and its bytes; or a requirement, with all that proves it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::{EXIT_USAGE, Folders, Suite, complain, tidy};
-use crate::session::Session;
+use super::{Folders, Suite, complain, tidy, written};
+
+mod case;
+mod diagram;
+mod mutants;
+mod sample;
+
+use mutants::Mutant;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// The id of a case, or of a requirement.
+    /// The id of a case, or of a requirement, in upper or lower case.
     #[arg(value_name = "CASE|REQ")]
     what: String,
 }
+
+/// As many names as one reads through.
+const SUGGESTIONS: usize = 12;
 
 pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
     let suite = match folders.read() {
         Ok(suite) => suite,
         Err(code) => return code,
     };
-    let mut out = io::stdout().lock();
-    let written = if let Some(session) = suite.sessions.get(&args.what) {
-        case(&mut out, &suite, session)
-    } else if suite.requirements.get(&args.what).is_some() {
-        requirement(&mut out, &suite, &args.what)
+    let mutants = mutants::read(&folders.fixtures);
+    let mut out = anstream::AutoStream::auto(io::stdout());
+    let what = args.what.trim().trim_end_matches(".toml");
+    let requirement = what.to_uppercase();
+    if let Some(session) = suite.sessions.get(&what.to_lowercase()) {
+        written(case::explain(&mut out, &suite, session, &mutants))
+    } else if suite.requirements.get(&requirement).is_some() {
+        written(explain(&mut out, &suite, &requirement, &mutants))
     } else {
-        return complain(&format!(
-            "{} is neither a case nor a requirement",
+        let like = suggestions(&suite, what);
+        let hint = match like.len() {
+            0 => "`list` and `list --requirements` show what there is".to_owned(),
+            count if count > SUGGESTIONS => format!(
+                "{count} begin like it: {} ...",
+                like.get(..SUGGESTIONS).unwrap_or_default().join(", ")
+            ),
+            _ => format!("is it {}?", like.join(", or ")),
+        };
+        complain(&format!(
+            "{} is neither a case nor a requirement; {hint}",
             args.what
-        ));
-    };
-    written.map_or_else(
-        |error| {
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                0
-            } else {
-                EXIT_USAGE
-            }
-        },
-        |()| 0,
-    )
+        ))
+    }
 }
 
-fn requirement(out: &mut dyn Write, suite: &Suite, id: &str) -> io::Result<()> {
+/// The names that begin like this one; without any, those that hold it; without any, those that are one slip away.
+fn suggestions<'a>(suite: &'a Suite, what: &str) -> Vec<&'a str> {
+    let what = what.to_lowercase();
+    let cases = suite.sessions.iter().map(|session| session.id.as_str());
+    let ids = suite
+        .requirements
+        .iter()
+        .map(|requirement| requirement.id.as_str());
+    let all: Vec<&str> = cases.chain(ids).collect();
+    let picked = |fits: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
+        all.iter()
+            .copied()
+            .filter(|id| fits(&id.to_lowercase()))
+            .collect()
+    };
+    [
+        picked(&|id| id.starts_with(&what)),
+        picked(&|id| id.contains(&what)),
+        picked(&|id| is_near(id, &what)),
+    ]
+    .into_iter()
+    .find(|found| !found.is_empty())
+    .unwrap_or_default()
+}
+
+/// True if at most two letters were left out, added or mistaken.
+fn is_near(one: &str, other: &str) -> bool {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, sign) in one.chars().enumerate() {
+        let mut corner = std::mem::replace(row.first_mut().unwrap_or(&mut 0), line + 1);
+        let mut left = line + 1;
+        for (cell, known) in row.iter_mut().skip(1).zip(&other) {
+            let best = (corner + usize::from(*known != sign))
+                .min(left + 1)
+                .min(*cell + 1);
+            corner = std::mem::replace(cell, best);
+            left = best;
+        }
+    }
+    row.last().is_some_and(|distance| *distance <= 2)
+}
+
+fn explain(
+    out: &mut dyn Write,
+    suite: &Suite,
+    id: &str,
+    mutants: &BTreeMap<String, Mutant>,
+) -> io::Result<()> {
     sentence(out, suite, id)?;
+    writeln!(out)?;
     let mut count = 0;
     for session in suite.sessions.iter() {
         for step in session
@@ -60,7 +121,35 @@ fn requirement(out: &mut dyn Write, suite: &Suite, id: &str) -> io::Result<()> {
             )?;
         }
     }
-    writeln!(out, "proved by {count} steps")
+    writeln!(out, "proved by {count} steps")?;
+    killed(out, mutants, &|mutant| {
+        mutant.breaks.iter().any(|broken| broken == id)
+    })
+}
+
+/// The mutants that have to be caught.
+fn killed(
+    out: &mut dyn Write,
+    mutants: &BTreeMap<String, Mutant>,
+    concerns: &dyn Fn(&Mutant) -> bool,
+) -> io::Result<()> {
+    let found: Vec<_> = mutants
+        .iter()
+        .filter(|(_, mutant)| concerns(mutant))
+        .collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nmutants, which must not pass:")?;
+    for (id, mutant) in found {
+        writeln!(
+            out,
+            "  {id}: {} (breaks {})",
+            mutant.title,
+            mutant.breaks.join(", ")
+        )?;
+    }
+    Ok(())
 }
 
 fn sentence(out: &mut dyn Write, suite: &Suite, id: &str) -> io::Result<()> {
@@ -79,63 +168,16 @@ fn sentence(out: &mut dyn Write, suite: &Suite, id: &str) -> io::Result<()> {
     )
 }
 
-fn case(out: &mut dyn Write, suite: &Suite, session: &Session) -> io::Result<()> {
-    writeln!(out, "{}: {}", session.id, session.title)?;
-    writeln!(out, "file: {}", tidy(&session.path).display())?;
-    if !session.needs.is_empty() {
-        let needs: Vec<String> = session.needs.iter().map(ToString::to_string).collect();
-        writeln!(out, "needs: {}", needs.join(", "))?;
-    }
-    if let Some(twin) = &session.twin {
-        writeln!(out, "twin: {twin}")?;
-    }
-    if session.is_sweep() {
-        writeln!(out, "sweep: its steps run once for each variant")?;
-    }
-    writeln!(out)?;
-    // The lines of the file say best what a step asks for; the ladder puts them in order.
-    let width = session
-        .actors
-        .iter()
-        .map(|actor| actor.name.len())
-        .max()
-        .unwrap_or(0);
-    for step in &session.steps {
-        let name = step
-            .actor
-            .and_then(|actor| session.actors.get(actor))
-            .map_or("", |actor| &actor.name);
-        for (number, line) in session.source_of(step.line).enumerate() {
-            let lead = if number == 0 { name } else { "" };
-            let arrow = if number == 0 { arrow(line) } else { "   " };
-            writeln!(
-                out,
-                "{:5}  {lead:width$} {arrow} {line}",
-                if number == 0 {
-                    step.line.to_string()
-                } else {
-                    String::new()
-                }
-            )?;
-        }
-        for id in step.proofs() {
-            writeln!(out, "       {:width$}     proves {id}", "")?;
-        }
-    }
-    writeln!(out)?;
-    for id in session.covers() {
-        sentence(out, suite, id)?;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::is_near;
 
-fn arrow(line: &str) -> &'static str {
-    let verb = line.split([' ', '=']).next().unwrap_or_default();
-    match verb {
-        "send" | "raw" | "connect" => "-->",
-        "login" => "<->",
-        "expect" | "error" | "goaway" | "closed" | "expect_set" | "one_of" => "<--",
-        "quiet" => "<->",
-        _ => " * ",
+    #[test]
+    fn a_slip_is_forgiven() {
+        assert!(is_near("send/plain", "send/plian"));
+        assert!(is_near("send/plain", "sendplain"));
+        assert!(is_near("snd-020", "snd-20"));
+        assert!(!is_near("snd-020", "lgn-300"));
+        assert!(!is_near("send/plain", ""));
     }
 }

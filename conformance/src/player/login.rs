@@ -7,7 +7,7 @@ use tidewire_codec::{Feature, Flags, FrameType, RawFrame};
 use super::expect::BEFORE_LOGIN;
 use super::{Miss, Player};
 use crate::ladder::Event;
-use crate::session::{Expect, Known, Login};
+use crate::session::{Actor, Expect, Known, Login};
 use crate::value::{Scope, Val, from_field};
 use crate::verdict::FailureClass;
 
@@ -66,42 +66,9 @@ impl Player<'_> {
     }
 
     fn login_body(&self, actor: usize, login: &Login) -> Result<DynamicMessage, Miss> {
-        let mut body = login.body.build(&self.world).map_err(Miss::harness)?;
-        let features = Feature::ALL
-            .iter()
-            .map(|feature| Value::U32(feature.0))
-            .collect();
-        let (user, name) = self
-            .session
-            .actors
-            .get(actor)
-            .map_or(("", ""), |actor| (&actor.user, &actor.name));
-        let mut defaults = vec![
-            ("version_min", Value::U32(1)),
-            ("version_max", Value::U32(1)),
-            ("features", Value::List(features)),
-            ("event_limit", Value::U64(EVENT_LIMIT)),
-            ("agent", Value::String("conformance".to_owned())),
-        ];
-        for (field, variable) in [
-            ("token", format!("t.{user}")),
-            ("device_id", format!("d.{name}")),
-        ] {
-            if let Some(Val::Bytes(bytes)) = self.world.lookup(&variable) {
-                defaults.push((field, Value::Bytes(bytes)));
-            }
-        }
-        if let Some(resume) = self.default_resume(actor) {
-            defaults.push(("resume", Value::Message(resume)));
-        }
-        for (field, value) in defaults {
-            let is_given = login.body.names().any(|given| given == field);
-            if !is_given && !login.absent.iter().any(|absent| absent == field) {
-                body.try_set_field_by_name(field, value)
-                    .map_err(Miss::harness)?;
-            }
-        }
-        Ok(body)
+        let actor = self.session.actors.get(actor).zip(Some(actor));
+        let (actor, index) = actor.ok_or_else(|| Miss::harness("no such actor"))?;
+        login_message(actor, login, &self.world, self.default_resume(index)).map_err(Miss::harness)
     }
 
     /// LOGIN_OK came: from now on other limits hold, and its numbers have names.
@@ -158,6 +125,46 @@ impl Player<'_> {
             }
         }
     }
+}
+
+/// LOGIN of this actor: what the step gives, over the defaults.
+pub(crate) fn login_message(
+    actor: &Actor,
+    login: &Login,
+    scope: &dyn Scope,
+    resume: Option<DynamicMessage>,
+) -> Result<DynamicMessage, String> {
+    let mut body = login.body.build(scope)?;
+    let features = Feature::ALL
+        .iter()
+        .map(|feature| Value::U32(feature.0))
+        .collect();
+    let mut defaults = vec![
+        ("version_min", Value::U32(1)),
+        ("version_max", Value::U32(1)),
+        ("features", Value::List(features)),
+        ("event_limit", Value::U64(EVENT_LIMIT)),
+        ("agent", Value::String("conformance".to_owned())),
+    ];
+    for (field, variable) in [
+        ("token", format!("t.{}", actor.user)),
+        ("device_id", format!("d.{}", actor.name)),
+    ] {
+        if let Some(Val::Bytes(bytes)) = scope.lookup(&variable) {
+            defaults.push((field, Value::Bytes(bytes)));
+        }
+    }
+    if let Some(resume) = resume {
+        defaults.push(("resume", Value::Message(resume)));
+    }
+    for (field, value) in defaults {
+        let is_given = login.body.names().any(|given| given == field);
+        if !is_given && !login.absent.iter().any(|absent| absent == field) {
+            body.try_set_field_by_name(field, value)
+                .map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(body)
 }
 
 /// An expectation of the type alone.

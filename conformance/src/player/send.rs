@@ -7,7 +7,7 @@ use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
 use super::{Miss, Player, Variant};
 use crate::ladder::Event;
 use crate::session::{Payload, Send, Sweep, Transport};
-use crate::value::{Expr, Val};
+use crate::value::{Expr, Scope, Val};
 use crate::verdict::FailureClass;
 
 impl Player<'_> {
@@ -64,16 +64,7 @@ impl Player<'_> {
     }
 
     fn payload(&self, send: &Send, number: usize) -> Result<Vec<u8>, Miss> {
-        let scope = self.world.each(number);
-        let mut body = match &send.body {
-            Payload::Empty => Vec::new(),
-            Payload::Fields(body) => body.build(&scope).map_err(Miss::harness)?.encode_to_vec(),
-            Payload::Raw(expr) => bytes_of(expr.eval(&scope).map_err(Miss::harness)?)?,
-        };
-        if let Some(extra) = &send.extra {
-            body.extend(bytes_of(extra.eval(&scope).map_err(Miss::harness)?)?);
-        }
-        Ok(body)
+        payload(send, &self.world.each(number)).map_err(Miss::harness)
     }
 
     /// Sends the bytes of a step, as the sweep has them sent if it is about this step.
@@ -206,11 +197,28 @@ impl Player<'_> {
     }
 }
 
+/// The body of a frame that a step sends.
+pub(crate) fn payload(send: &Send, scope: &dyn Scope) -> Result<Vec<u8>, String> {
+    let mut body = match &send.body {
+        Payload::Empty => Vec::new(),
+        Payload::Fields(body) => body.build(scope)?.encode_to_vec(),
+        Payload::Raw(expr) => to_bytes(expr.eval(scope)?)?,
+    };
+    if let Some(extra) = &send.extra {
+        body.extend(to_bytes(extra.eval(scope)?)?);
+    }
+    Ok(body)
+}
+
 /// Bytes, or a text as bytes.
 pub(super) fn bytes_of(value: Val) -> Result<Vec<u8>, Miss> {
+    to_bytes(value).map_err(Miss::harness)
+}
+
+fn to_bytes(value: Val) -> Result<Vec<u8>, String> {
     match value {
         Val::Bytes(bytes) => Ok(bytes.to_vec()),
         Val::Text(text) => Ok(text.into_bytes()),
-        other => Err(Miss::harness(format!("{other} is not bytes"))),
+        other => Err(format!("{other} is not bytes")),
     }
 }

@@ -189,7 +189,7 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
 }
 
 /// The number of times where a step says nothing.
-pub(super) const ONCE: Expr = Expr::Literal(Val::Int(1));
+pub(crate) const ONCE: Expr = Expr::Literal(Val::Int(1));
 
 fn times(fields: &mut Fields) -> Parsed<Expr> {
     let Some(node) = fields.take("times") else {
