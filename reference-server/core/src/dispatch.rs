@@ -67,8 +67,6 @@ impl Core {
             return Err(Violation::WrongDirection { frame_type });
         }
         match (info.kind, frame.flags.contains(Flags::REPLY)) {
-            // The server asks nothing, so there is nothing that this could answer.
-            (Kind::Reply, true) => return Ok(()),
             //= spec/01-framing.md#requests-and-replies
             //# [FRM-027] When a client frame has REPLY set on a type that the client may send only as a request or
             //# event, the server MUST send GOAWAY PROTOCOL_VIOLATION and close.
@@ -84,7 +82,10 @@ impl Core {
                 );
                 return Ok(());
             }
-            (Kind::Reply, false) => return Ok(()),
+            // The server asks nothing, so there is nothing that this could answer; but its body has to decode.
+            (Kind::Reply, _) => {
+                return frame.decode().map(drop).map_err(Violation::MalformedFrame);
+            }
             (Kind::Request | Kind::Event, false) => {}
         }
         //= spec/02-errors-and-limits.md#what-is-answered-how
