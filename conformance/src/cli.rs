@@ -13,10 +13,13 @@ use crate::session::{Session, Sessions};
 use crate::spec::Requirements;
 
 mod bytes;
+mod completions;
 mod explain;
 mod export;
 mod list;
 mod plan;
+mod progress;
+mod repro;
 mod run;
 mod target;
 
@@ -36,7 +39,7 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct FolderArgs {
     /// The folder of the fixtures; default: that of the checkout, or else the one that this program carries.
     #[arg(long, global = true, value_name = "DIR")]
@@ -64,7 +67,10 @@ enum Command {
     /// Writes fixtures, schemas and specification as files.
     Export(export::ExportArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
+    #[command(args_override_self = true)]
     Run(run::RunArgs),
+    /// Plays cases of a report again, with the options, the seed and the testee of its run.
+    Repro(repro::ReproArgs),
     /// Says what a run would play, what it would leave out and why, and plays nothing.
     Plan(plan::PlanArgs),
     /// Explains a case or a requirement: sentences, steps, proofs.
@@ -73,6 +79,8 @@ enum Command {
     Decode(bytes::DecodeArgs),
     /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
     Encode(bytes::EncodeArgs),
+    /// Prints what a shell needs to complete commands and options.
+    Completions(completions::CompletionsArgs),
     /// Is a peer that does nothing right, until it is stopped.
     #[command(hide = true)]
     NullTestee {
@@ -97,11 +105,13 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::List(args) => list::run(&args, &folders),
         Command::Run(args) => run::run(&args, &folders),
+        Command::Repro(args) => repro::run(&args),
         Command::Plan(args) => plan::run(&args, &folders),
         Command::Explain(args) => explain::run(&args, &folders),
         Command::Export(args) => export::run(&args, &folders),
         Command::Decode(args) => bytes::decode(&args),
         Command::Encode(args) => bytes::encode(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::NullTestee { kind } => null_testee(kind),
         #[cfg(feature = "reference-server")]
         Command::ReferenceServer { arguments } => {

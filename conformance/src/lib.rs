@@ -26,7 +26,7 @@ mod value;
 mod verdict;
 
 pub use mutant::{Mutant, MutantRole, Mutants};
-pub use run::{RunOptions, Testees, fresh_seed, run};
+pub use run::{Pause, RunOptions, Testees, fresh_seed, run};
 pub use session::{FixtureError, Need, Session, Sessions, Transport};
 pub use spec::{Requirement, Requirements, SpecError};
 pub use testee::{AdminError, StartError, Starter, Testee};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ladder::{Event, Ladder};
 use crate::report::Evidence;
+use crate::run::Pause;
 use crate::session::{Action, FaultSwitch, Session, Step, Transport};
 use crate::testee::Testee;
 use crate::value::Val;
@@ -15,6 +16,7 @@ mod fence;
 mod link;
 mod login;
 mod mutated;
+mod pause;
 mod pooled;
 mod send;
 mod steps;
@@ -46,6 +48,8 @@ pub(crate) struct Stage {
     pub(crate) is_alone: bool,
     /// Keep the whole ladder of cases that pass, too.
     pub(crate) trace_all: bool,
+    /// Where to wait for a person.
+    pub(crate) pause: Option<Arc<Pause>>,
     /// What stands between the player and the testee, where the suite itself is put to the proof.
     pub(crate) mutation: Option<Arc<Mutation>>,
 }
@@ -185,6 +189,7 @@ impl<'a> Player<'a> {
                 continue;
             }
             self.ladder.push(Event::Step { line: step.line });
+            self.pause_before(step).await;
             match self.step(index, step).await {
                 Ok(()) => self.proved.extend(step.proves.iter().cloned()),
                 Err(miss) => {

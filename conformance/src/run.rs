@@ -49,6 +49,17 @@ pub struct RunOptions {
     pub repeat_inconclusive: bool,
     /// Keep the frames of cases that pass, too.
     pub trace_all: bool,
+    /// Where to wait for a person.
+    pub pause: Option<Pause>,
+}
+
+/// A step before which a run waits until somebody presses Enter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// The id of the case.
+    pub case: String,
+    /// The line of the step in its file.
+    pub line: usize,
 }
 
 impl Default for RunOptions {
@@ -64,6 +75,7 @@ impl Default for RunOptions {
             all_parallel: false,
             repeat_inconclusive: true,
             trace_all: false,
+            pause: None,
         }
     }
 }
@@ -164,6 +176,7 @@ async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminErro
         run,
         is_alone: false,
         trace_all: options.trace_all,
+        pause: options.pause.clone().map(Arc::new),
         mutation: None,
     })
 }

@@ -209,6 +209,11 @@ impl Testee {
             && (transport != Transport::Tls || self.trust.is_some())
     }
 
+    /// Where it listens for this transport, if it does.
+    pub(crate) fn address(&self, transport: Transport) -> Option<String> {
+        self.addresses().of(transport).map(str::to_owned)
+    }
+
     fn addresses(&self) -> Addresses {
         self.addresses
             .lock()

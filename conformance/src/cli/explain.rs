@@ -1,16 +1,13 @@
 //! `explain`: a case, with its picture, its steps and its bytes; or a requirement, with all that proves it.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::{Folders, Suite, complain, tidy, written};
+use crate::mutant::{Mutant, Mutants};
 
 mod case;
 mod diagram;
-mod mutants;
 mod sample;
-
-use mutants::Mutant;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
@@ -27,7 +24,8 @@ pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
         Ok(suite) => suite,
         Err(code) => return code,
     };
-    let mutants = mutants::read(&folders.fixtures);
+    // What is wrong with a mutant is the business of the command that plays it.
+    let mutants = Mutants::read(&folders.fixtures, &suite.requirements).unwrap_or_default();
     let mut out = anstream::AutoStream::auto(io::stdout());
     let what = args.what.trim().trim_end_matches(".toml");
     let requirement = what.to_uppercase();
@@ -95,12 +93,7 @@ fn is_near(one: &str, other: &str) -> bool {
     row.last().is_some_and(|distance| *distance <= 2)
 }
 
-fn explain(
-    out: &mut dyn Write,
-    suite: &Suite,
-    id: &str,
-    mutants: &BTreeMap<String, Mutant>,
-) -> io::Result<()> {
+fn explain(out: &mut dyn Write, suite: &Suite, id: &str, mutants: &Mutants) -> io::Result<()> {
     sentence(out, suite, id)?;
     writeln!(out)?;
     let mut count = 0;
@@ -122,31 +115,28 @@ fn explain(
         }
     }
     writeln!(out, "proved by {count} steps")?;
-    killed(out, mutants, &|mutant| {
-        mutant.breaks.iter().any(|broken| broken == id)
-    })
+    killed(out, mutants, &|mutant| mutant.breaks.contains(id))
 }
 
 /// The mutants that have to be caught.
 fn killed(
     out: &mut dyn Write,
-    mutants: &BTreeMap<String, Mutant>,
+    mutants: &Mutants,
     concerns: &dyn Fn(&Mutant) -> bool,
 ) -> io::Result<()> {
-    let found: Vec<_> = mutants
-        .iter()
-        .filter(|(_, mutant)| concerns(mutant))
-        .collect();
+    let found: Vec<_> = mutants.iter().filter(|mutant| concerns(mutant)).collect();
     if found.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nmutants, which must not pass:")?;
-    for (id, mutant) in found {
+    for mutant in found {
+        let breaks: Vec<&str> = mutant.breaks.iter().map(String::as_str).collect();
         writeln!(
             out,
-            "  {id}: {} (breaks {})",
+            "  {}: {} (breaks {})",
+            mutant.id,
             mutant.title,
-            mutant.breaks.join(", ")
+            breaks.join(", ")
         )?;
     }
     Ok(())

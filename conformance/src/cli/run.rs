@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::progress::Progress;
 use super::target::{REACH_BUDGET, TargetArgs, chosen};
 use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain};
-use crate::report::{CaseReport, Report, Style, print, to_json, to_junit};
+use crate::report::{Report, Style, print, to_json, to_junit};
 use crate::run::{RunOptions, run as run_suite};
 use crate::session::Session;
 
-mod repeat;
+mod pause;
+pub(super) mod repeat;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -32,6 +35,9 @@ pub(super) struct RunArgs {
     /// How long a step waits, in milliseconds; default: 50 measured round trips, at least a second.
     #[arg(long)]
     budget_ms: Option<u64>,
+    /// Waits before the step in this line of the case's file until Enter is pressed; for one case.
+    #[arg(long, value_name = "LINE")]
+    pause_at: Option<usize>,
     /// Which cases are printed with all their frames.
     #[arg(long, default_value = "fail")]
     trace: Trace,
@@ -80,12 +86,13 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
 async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<Report, u8> {
     let defaults = RunOptions::default();
     let options = RunOptions {
-        cases,
         jobs: args.jobs.unwrap_or(defaults.jobs),
         seed: args.seed.unwrap_or(defaults.seed),
         budget: args.budget_ms.map(Duration::from_millis),
         transport: args.target.transport,
         trace_all: args.trace == Trace::All,
+        pause: pause::of(args.pause_at, &cases, suite)?,
+        cases,
         ..defaults
     };
     let needs_lanes = |session: &Session| {
@@ -117,14 +124,17 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
     } else {
         options.cases.len()
     };
+    let progress = Arc::new(Progress::new(total, options.pause.is_none()));
+    let teller = Arc::clone(&progress);
     let report = run_suite(
         &suite.sessions,
         &suite.requirements,
         testees,
         &options,
-        progress(total),
+        move |case| teller.tell(case),
     )
     .await;
+    progress.end();
     report.map_err(|error| {
         complain(&format!("the testee's back door: {error}"));
         EXIT_HARNESS
@@ -135,19 +145,6 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
 const MAX_LANES: usize = 2;
 /// What makes another server worth its start.
 const CASES_PER_LANE: usize = 8;
-
-/// A counter on a terminal; nothing where nobody looks.
-fn progress(total: usize) -> impl Fn(&CaseReport) + Send + Sync + 'static {
-    let is_shown = io::stderr().is_terminal();
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    move |case| {
-        let number = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-        if is_shown {
-            let end = if number >= total { "\r\x1b[K" } else { "" };
-            let _ = write!(io::stderr(), "\r\x1b[K{number}/{total} {}{end}", case.id);
-        }
-    }
-}
 
 fn finish(args: &RunArgs, report: &Report) -> u8 {
     let mut out = anstream::AutoStream::auto(io::stdout());

@@ -1,14 +1,13 @@
 //! One case: what it needs, its picture, each step as the file has it with the bytes that it sends, its sentences.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anstyle::Style as Paint;
 use tidewire_codec::dump::Dump;
 
-use super::mutants::Mutant;
 use super::sample::{Sample, Samples};
 use super::{Suite, diagram, killed, sentence, tidy};
+use crate::mutant::Mutants;
 use crate::session::{Action, Expect, Session, Step};
 
 const HEAD: Paint = Paint::new().bold();
@@ -20,7 +19,7 @@ pub(super) fn explain(
     out: &mut dyn Write,
     suite: &Suite,
     session: &Session,
-    mutants: &BTreeMap<String, Mutant>,
+    mutants: &Mutants,
 ) -> io::Result<()> {
     head(out, suite, session)?;
     writeln!(out)?;

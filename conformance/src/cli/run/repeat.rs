@@ -8,7 +8,7 @@ use crate::session::Transport;
 
 /// The command with every option that chose or changed what was tested. The filter, the seed and what only
 /// concerns the report are left out.
-pub(super) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders) -> String {
+pub(in crate::cli) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders) -> String {
     // Whoever built it has no such program on the path.
     let is_built_here = program.is_some_and(|program| {
         program
@@ -41,6 +41,35 @@ pub(super) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders)
         words.push("--kill".to_owned());
     }
     words.join(" ")
+}
+
+/// The words of such a command, as a shell would find them.
+pub(in crate::cli) fn words(command: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let (mut is_quoted, mut is_within) = (false, false);
+    let mut signs = command.chars();
+    while let Some(sign) = signs.next() {
+        let sign = match sign {
+            '\'' => {
+                is_quoted = !is_quoted;
+                None
+            }
+            '\\' if !is_quoted => signs.next(),
+            sign if sign.is_whitespace() && !is_quoted => {
+                is_within = false;
+                continue;
+            }
+            sign => Some(sign),
+        };
+        if !is_within {
+            words.push(String::new());
+            is_within = true;
+        }
+        if let Some(word) = words.last_mut() {
+            word.extend(sign);
+        }
+    }
+    words
 }
 
 /// A word as a shell takes it for one.
