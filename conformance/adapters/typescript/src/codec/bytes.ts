@@ -28,3 +28,14 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
   }
   return out;
 }
+
+/** Base64, for bytes in stores that take text. */
+export function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+export function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}

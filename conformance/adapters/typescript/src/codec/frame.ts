@@ -56,7 +56,7 @@ export class Violation extends Error {
 }
 
 /** A frame as bytes, header and all. */
-export function encodeFrame(frame: RawFrame): Uint8Array {
+export function encodeFrame(frame: RawFrame): Uint8Array<ArrayBuffer> {
   //= spec/01-framing.md#header
   //# [FRM-016] An encoder MUST write a frame in one piece whose len equals the number of body bytes that follow.
   const out = new Uint8Array(LIMITS.HEADER_LEN + frame.body.length);
