@@ -17,6 +17,7 @@ mod completions;
 mod explain;
 mod export;
 mod list;
+mod mutants;
 mod plan;
 mod progress;
 mod repro;
@@ -73,6 +74,8 @@ enum Command {
     Repro(repro::ReproArgs),
     /// Says what a run would play, what it would leave out and why, and plays nothing.
     Plan(plan::PlanArgs),
+    /// Plays mutants, and says which case sees each: one that no case sees is a hole in the suite.
+    Mutants(mutants::MutantsArgs),
     /// Explains a case or a requirement: sentences, steps, proofs.
     Explain(explain::ExplainArgs),
     /// Shows frames in hex with what each byte means.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &folders),
         Command::Repro(args) => repro::run(&args),
         Command::Plan(args) => plan::run(&args, &folders),
+        Command::Mutants(args) => mutants::run(&args, &folders),
         Command::Explain(args) => explain::run(&args, &folders),
         Command::Export(args) => export::run(&args, &folders),
         Command::Decode(args) => bytes::decode(&args),
@@ -189,21 +193,21 @@ impl Folders {
                 requirements,
                 sessions,
             }),
-            Err(errors) => {
-                for error in &errors {
-                    let shown = crate::session::FixtureError {
-                        path: tidy(&error.path),
-                        ..error.clone()
-                    };
-                    complain(&shown.to_string());
-                }
-                Err(complain(&format!(
-                    "{} faults in the session files",
-                    errors.len()
-                )))
-            }
+            Err(errors) => Err(report_faults(&errors, "the session files")),
         }
     }
+}
+
+/// Prints what is wrong in files, and returns the exit code for it.
+fn report_faults(errors: &[crate::session::FixtureError], what: &str) -> u8 {
+    for error in errors {
+        let shown = crate::session::FixtureError {
+            path: tidy(&error.path),
+            ..error.clone()
+        };
+        complain(&shown.to_string());
+    }
+    complain(&format!("{} faults in {what}", errors.len()))
 }
 
 /// A path as one would type it: relative to the current folder where it lies below it.
@@ -239,7 +243,7 @@ pub(crate) fn selects(filters: &[String], session: &Session) -> bool {
     filters.is_empty() || filters.iter().any(|filter| matches(filter, &session.id))
 }
 
-fn matches(filter: &str, id: &str) -> bool {
+pub(crate) fn matches(filter: &str, id: &str) -> bool {
     if !filter.contains('*') {
         return id.contains(filter);
     }

@@ -10,6 +10,11 @@ use crate::spec::Requirements;
 use crate::tap::Rules;
 use crate::tree::{self, Fault, Fields, Node};
 
+mod judge;
+
+pub(crate) use judge::{Judge, Reach};
+pub use judge::{Judgement, Kill};
+
 /// Whose mutant it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -130,9 +135,11 @@ impl Mutants {
 }
 
 impl Mutant {
-    /// True if it needs more of a testee than frames: such a one has a testee for itself.
-    pub(crate) fn needs_back_door(&self) -> bool {
-        self.forgets
+    /// True if the file says that this case fails too.
+    fn expects(&self, case: &str) -> bool {
+        self.expect_also
+            .iter()
+            .any(|pattern| crate::cli::matches(pattern, case))
     }
 
     /// Reads one file.

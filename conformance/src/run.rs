@@ -15,9 +15,11 @@ use crate::spec::Requirements;
 use crate::testee::{AdminError, Testee};
 use crate::verdict::Verdict;
 
+mod bench;
 mod case;
 mod dry;
 
+pub(crate) use bench::{Bench, Round, order};
 use case::play_case;
 pub(crate) use dry::{Planned, plan};
 
@@ -133,21 +135,13 @@ pub async fn run(
         probe,
         options: options.clone(),
         permits: Semaphore::new(options.jobs.max(1)),
-        numbers: AtomicUsize::new(1),
+        numbers: Arc::new(AtomicUsize::new(1)),
         verdicts: plan
             .order
             .iter()
             .map(|session| (session.id.clone(), watch::Sender::new(None)))
             .collect(),
-        severities: requirements
-            .iter()
-            .map(|requirement| {
-                (
-                    requirement.id.clone(),
-                    case::Severity::of(&requirement.sentence),
-                )
-            })
-            .collect(),
+        severities: Arc::new(case::severities(requirements)),
         progress: Box::new(progress),
         chosen: plan.chosen.clone(),
     };
@@ -188,9 +182,9 @@ struct Shared {
     options: RunOptions,
     permits: Semaphore,
     /// Numbers the results of sweeps and cases, so that each has names of its own.
-    numbers: AtomicUsize,
+    numbers: Arc<AtomicUsize>,
     verdicts: HashMap<String, watch::Sender<Option<Verdict>>>,
-    severities: HashMap<String, case::Severity>,
+    severities: Arc<HashMap<String, case::Severity>>,
     progress: Box<dyn Fn(&CaseReport) + Send + Sync>,
     chosen: BTreeSet<String>,
 }

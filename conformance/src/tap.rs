@@ -3,8 +3,8 @@
 //! It is what breaks a correct testee in one place (a mutant), and what does the scripted faults of sessions for
 //! clients. It knows no socket and no clock: frames go in, and what has to go where comes out.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewire_codec::{Flags, FrameType, RawFrame};
@@ -12,13 +12,16 @@ use tidewire_codec::{Flags, FrameType, RawFrame};
 use crate::tree::{Fault, Node};
 use crate::value::Val;
 
+mod case;
 mod edit;
+mod events;
 mod pattern;
 mod rule;
 mod scope;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use case::TapCase;
 use pattern::Seen;
 use rule::{Action, After, On, Rule};
 use scope::RuleScope;
@@ -86,83 +89,6 @@ impl Rules {
     }
 }
 
-/// What the taps of one case have in common.
-#[derive(Debug, Default)]
-pub(crate) struct TapCase(Mutex<CaseState>);
-
-#[derive(Debug, Default)]
-struct CaseState {
-    restarted: bool,
-    clock_moved: bool,
-    connections: BTreeMap<String, usize>,
-    /// How often each rule matched on any connection.
-    matches: HashMap<usize, usize>,
-    /// How often each rule did what it does.
-    fired: HashMap<usize, usize>,
-    /// The `after` of rules, by rule and place, that came true anywhere.
-    seen: HashMap<(usize, usize), bool>,
-    vars: HashMap<String, Val>,
-    /// Frames for every connection but the one with this number.
-    leaks: Vec<(usize, RawFrame)>,
-    opened: usize,
-    fault: Option<String>,
-}
-
-impl TapCase {
-    pub(crate) fn new() -> Arc<TapCase> {
-        Arc::default()
-    }
-
-    /// The testee was restarted.
-    pub(crate) fn restarted(&self) {
-        self.with(|state| state.restarted = true);
-    }
-
-    /// The testee's time was advanced.
-    pub(crate) fn clock_moved(&self) {
-        self.with(|state| state.clock_moved = true);
-    }
-
-    /// How often the rule with this index did what it does.
-    pub(crate) fn fired(&self, rule: usize) -> usize {
-        self.with(|state| state.fired.get(&rule).copied().unwrap_or_default())
-    }
-
-    /// What was wrong with a rule when it was applied: the fault of its author.
-    pub(crate) fn fault(&self) -> Option<String> {
-        self.with(|state| state.fault.clone())
-    }
-
-    /// A tap for a new connection of this actor.
-    pub(crate) fn tap(self: &Arc<TapCase>, rules: &Arc<Rules>, actor: &str) -> Tap {
-        let (number, is_first) = self.with(|state| {
-            state.opened += 1;
-            let count = state.connections.entry(actor.to_owned()).or_default();
-            *count += 1;
-            (state.opened, *count == 1)
-        });
-        Tap {
-            rules: Arc::clone(rules),
-            case: Arc::clone(self),
-            actor: actor.to_owned(),
-            number,
-            is_first,
-            is_logged_in: false,
-            is_zombie: false,
-            requests: HashMap::new(),
-            matches: HashMap::new(),
-            seen: HashMap::new(),
-            vars: HashMap::new(),
-            delayed: Vec::new(),
-            leaks_taken: 0,
-        }
-    }
-
-    fn with<T>(&self, use_it: impl FnOnce(&mut CaseState) -> T) -> T {
-        use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// The tap of one connection.
 #[derive(Debug)]
 pub(crate) struct Tap {
@@ -202,50 +128,6 @@ impl Tap {
     /// True if a rule may touch what this side sends.
     pub(crate) fn touches(&self, side: Side) -> bool {
         self.is_zombie || self.rules.touch(side)
-    }
-
-    /// The preface of this side.
-    pub(crate) fn preface(&mut self, from: Side, bytes: Bytes) -> Vec<Out> {
-        let to = from.other();
-        let meant = |rule: &Rule| matches!(rule.on, On::Preface(side) if side == from);
-        let Some((_, rule)) = self.event_rule(meant) else {
-            return vec![Out::Bytes { to, bytes }];
-        };
-        match &rule.action {
-            Action::Drop => Vec::new(),
-            Action::Close => vec![Out::Close(to)],
-            Action::Bytes(expr) => match edit::bytes(expr, &self.scope(None, None)) {
-                Ok(bytes) => vec![Out::Bytes { to, bytes }],
-                Err(error) => {
-                    self.wrong(rule.line, error);
-                    Vec::new()
-                }
-            },
-            _ => vec![Out::Bytes { to, bytes }],
-        }
-    }
-
-    /// This side ended the connection.
-    pub(crate) fn closed(&mut self, from: Side) -> Vec<Out> {
-        let to = from.other();
-        let meant = |rule: &Rule| matches!(rule.on, On::Close(side) if side == from);
-        let Some((_, rule)) = self.event_rule(meant) else {
-            return vec![Out::Close(to)];
-        };
-        match &rule.action {
-            Action::Drop => {
-                self.is_zombie = true;
-                Vec::new()
-            }
-            Action::Before(made) => match made.build(None, &self.scope(None, None)) {
-                Ok(frame) => vec![Out::Frame { to, frame }, Out::Close(to)],
-                Err(error) => {
-                    self.wrong(rule.line, error);
-                    vec![Out::Close(to)]
-                }
-            },
-            _ => vec![Out::Close(to)],
-        }
     }
 
     /// A frame of this side.
@@ -350,19 +232,6 @@ impl Tap {
                     .with(|state| state.seen.contains_key(&(index, place))),
                 After::Frame { .. } => self.seen.contains_key(&(index, place)),
             })
-    }
-
-    /// The first rule about a preface or a close that applies now.
-    fn event_rule(&mut self, meant: impl Fn(&Rule) -> bool) -> Option<(usize, Rule)> {
-        let rules = Arc::clone(&self.rules);
-        for (index, rule) in rules.0.iter().enumerate() {
-            if meant(rule) && self.is_time(index, rule) && self.counts(index, rule) {
-                self.case
-                    .with(|state| *state.fired.entry(index).or_default() += 1);
-                return Some((index, rule.clone()));
-            }
-        }
-        None
     }
 
     /// Does what the rule says, and returns what is left of the frame.

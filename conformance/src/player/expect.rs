@@ -282,32 +282,6 @@ impl Player<'_> {
         };
         found.ok_or_else(|| Miss::harness(format!("{value} is no name of the registry")))
     }
-
-    /// Nothing came in time: whether it might still come decides between a failure and no verdict at all.
-    pub(super) async fn nothing_came(&mut self, actor: usize, expected: &str) -> Miss {
-        let miss = Miss::new(
-            FailureClass::NothingCame,
-            expected,
-            "nothing, within the budget",
-        );
-        let can_fence = self
-            .links
-            .get(actor)
-            .and_then(Option::as_ref)
-            .is_some_and(|link| link.logged_in && link.reading);
-        if !self.stage.is_alone || !can_fence {
-            return miss;
-        }
-        match self.fence(actor).await {
-            Ok(()) => Miss {
-                class: FailureClass::NothingCameAlive,
-                got: "nothing, and the PONG to a PING sent after the wait".to_owned(),
-                ..miss
-            },
-            Err(late) if late.class == FailureClass::ExtraFrame => miss,
-            Err(_) => miss,
-        }
-    }
 }
 
 /// What holds for every frame that a server sends, whatever the case is about.

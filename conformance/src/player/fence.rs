@@ -46,11 +46,79 @@ impl Player<'_> {
                 expected,
                 "the server closed the connection",
             )),
-            Came::Nothing => Err(Miss::new(
-                FailureClass::NothingCame,
-                expected,
-                "nothing, within the budget",
-            )),
+            Came::Nothing => Err(self.unanswered(actor, nothing(expected)).await),
+        }
+    }
+
+    /// Nothing came in time: whether it might still come decides between a failure and no verdict at all.
+    pub(super) async fn nothing_came(&mut self, actor: usize, expected: &str) -> Miss {
+        let miss = nothing(expected);
+        let can_fence = self
+            .links
+            .get(actor)
+            .and_then(Option::as_ref)
+            .is_some_and(|link| link.logged_in && link.reading);
+        if !self.stage.is_alone {
+            return miss;
+        }
+        if !can_fence {
+            return self.unanswered(actor, miss).await;
+        }
+        // The first round is behind all that was sent, the second behind what that caused on other connections.
+        for _ in 0..2 {
+            match self.fence_for(actor).await {
+                Fenced::Silent => {}
+                Fenced::Late => return miss,
+                Fenced::NoPong => return self.unanswered(actor, miss).await,
+            }
+        }
+        Miss {
+            class: FailureClass::NothingCameAlive,
+            got: "nothing, and the PONG to a PING sent after the wait".to_owned(),
+            ..miss
+        }
+    }
+
+    /// A PING on every open connection, the actor's own last: only what that one gets is of interest.
+    async fn fence_for(&mut self, actor: usize) -> Fenced {
+        let others = (0..self.links.len()).filter(|other| *other != actor);
+        let order: Vec<usize> = others.chain([actor]).collect();
+        for one in order {
+            let link = self.links.get(one).and_then(Option::as_ref);
+            if !link.is_some_and(|link| link.logged_in && link.reading) {
+                continue;
+            }
+            let Ok(ping) = self.send_ping(one).await else {
+                continue;
+            };
+            let deadline = Instant::now() + self.stage.budget;
+            loop {
+                match self.next(one, &[], deadline).await {
+                    Ok(Came::Frame(frame)) if frame.reference == ping.reference => break,
+                    Ok(Came::Frame(_)) if one == actor => return Fenced::Late,
+                    Ok(Came::Frame(_)) => {}
+                    Ok(Came::Nothing) if one == actor => return Fenced::NoPong,
+                    Ok(Came::Closed) | Err(_) if one == actor => return Fenced::Late,
+                    Ok(Came::Closed | Came::Nothing) | Err(_) => break,
+                }
+            }
+        }
+        Fenced::Silent
+    }
+
+    /// Where this connection gives no sign of life, another may: if a new one is served after the wait, the testee had
+    /// its time.
+    async fn unanswered(&mut self, actor: usize, miss: Miss) -> Miss {
+        if !self.stage.is_alone || self.stage.witness.is_served(self.stage).await != Some(true) {
+            return miss;
+        }
+        match self.next(actor, &[], Instant::now()).await {
+            Ok(Came::Nothing) => Miss {
+                class: FailureClass::NothingCameAlive,
+                got: "nothing, and a new connection was served after the wait".to_owned(),
+                ..miss
+            },
+            _ => miss,
         }
     }
 
@@ -140,6 +208,22 @@ impl Player<'_> {
         self.needs_witness = true;
         outcome
     }
+}
+
+/// What a fence after a wait that was in vain showed.
+enum Fenced {
+    Silent,
+    /// Something came after all.
+    Late,
+    NoPong,
+}
+
+fn nothing(expected: &str) -> Miss {
+    Miss::new(
+        FailureClass::NothingCame,
+        expected,
+        "nothing, within the budget",
+    )
 }
 
 /// The code of an ERROR or GOAWAY.

@@ -159,7 +159,16 @@ impl Player<'_> {
                 .await
                 .map_err(Miss::harness);
         }
+        if graceful {
+            // It says goodbye as it should.
+            testee
+                .restart(graceful, down_ms)
+                .await
+                .map_err(Miss::harness)?;
+        }
         testee.start_empty().await.map_err(Miss::harness)?;
+        let witness = self.stage.witness.renew(testee, &self.stage.run).await;
+        witness.map_err(Miss::harness)?;
         let mut aliases: Vec<&str> = Vec::new();
         for actor in &self.session.actors {
             let known = self.world.lookup(&format!("t.{}", actor.user)).is_some();

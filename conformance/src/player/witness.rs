@@ -1,6 +1,7 @@
 //! The witness: a user of the run's own that logs in afresh, to see that a server that closed is not a server that died.
 //! Before the cases it measures the round trip and learns the features.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const SLOTS: usize = 4;
 
 /// Who looks whether the server still serves.
 pub(crate) struct Witness {
-    token: Option<Bytes>,
+    token: std::sync::Mutex<Option<Bytes>>,
     slots: [Mutex<()>; SLOTS],
     next: std::sync::atomic::AtomicUsize,
 }
@@ -40,24 +41,47 @@ pub(crate) struct Probe {
 impl Witness {
     /// Makes the user of the witness. Where users cannot be made, there is no witness: it would take one from the cases.
     pub(crate) async fn new(testee: &Testee, run: &str) -> Result<Witness, AdminError> {
-        let token = match &testee.pool {
-            Some(_) => None,
-            None => {
-                let user = format!("{run}.witness");
-                let mut tokens = testee.provision(std::slice::from_ref(&user)).await?;
-                tokens.remove(&user).map(Bytes::from)
-            }
-        };
-        Ok(Witness {
-            token,
+        let witness = Witness {
+            token: Default::default(),
             slots: Default::default(),
             next: Default::default(),
-        })
+        };
+        if testee.pool.is_none() {
+            witness.renew(testee, run).await?;
+        }
+        Ok(witness)
+    }
+
+    /// Makes the user anew: the testee may have forgotten it.
+    pub(super) async fn renew(&self, testee: &Testee, run: &str) -> Result<(), AdminError> {
+        let user = format!("{run}.witness");
+        let mut tokens = testee.provision(std::slice::from_ref(&user)).await?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) =
+            tokens.remove(&user).map(Bytes::from);
+        Ok(())
+    }
+
+    fn token(&self) -> Option<Bytes> {
+        self.token
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Whether a new connection is served right now; `None` where there is no witness.
+    pub(super) async fn is_served(&self, stage: &Stage) -> Option<bool> {
+        self.token()?;
+        // Whether the testee lives has nothing to do with what a mutant makes of it.
+        let plain = Stage {
+            mutation: None,
+            ..stage.clone()
+        };
+        Some(self.check(&plain).await.is_ok())
     }
 
     /// A new connection logs in and gets the PONG to its PING.
     pub(super) async fn check(&self, stage: &Stage) -> Result<(), Miss> {
-        let Some(token) = &self.token else {
+        let Some(token) = self.token() else {
             return Ok(());
         };
         let slot = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SLOTS;
@@ -74,7 +98,7 @@ impl Witness {
             expected: "a new connection logs in and fences".to_owned(),
             ..miss
         };
-        let (mut connection, _) = quick_login(stage, token.clone(), device(slot))
+        let (mut connection, _) = quick_login(stage, token, device(slot))
             .await
             .map_err(failed)?;
         ping(&mut connection, 2, stage.budget).await.map_err(failed)
@@ -82,8 +106,8 @@ impl Witness {
 
     /// Logs in, and measures.
     pub(crate) async fn probe(&self, stage: &Stage) -> Option<Probe> {
-        let token = match (&self.token, &stage.testee.pool) {
-            (Some(token), _) => token.clone(),
+        let token = match (self.token(), &stage.testee.pool) {
+            (Some(token), _) => token,
             (None, Some(pool)) => pool
                 .borrow(1)
                 .await

@@ -1,5 +1,6 @@
 //! One case of a run: what it needs, its twin, its variants, its verdict.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::Shared;
 use crate::player::{Played, Player, Probe, Stage, Variant};
 use crate::report::CaseReport;
 use crate::session::{Need, Session, Sweep, Transport};
+use crate::spec::{Requirement, Requirements};
 use crate::testee::Testee;
 use crate::value::Scope;
 use crate::verdict::{Failure, Verdict};
@@ -31,6 +33,12 @@ impl Severity {
             Severity::May
         }
     }
+}
+
+/// How binding each requirement is.
+pub(super) fn severities(requirements: &Requirements) -> HashMap<String, Severity> {
+    let severity = |one: &Requirement| (one.id.clone(), Severity::of(&one.sentence));
+    requirements.iter().map(severity).collect()
 }
 
 /// Why the testee cannot play the case, if it cannot, whatever became of its twin.
@@ -193,7 +201,14 @@ async fn play_variants(
     let expected = played.len() + rest.len();
     if stage.is_alone || (session.is_exclusive() && !shared.options.all_parallel) {
         for variant in rest {
-            played.push(one(variant).await);
+            let result = one(variant).await;
+            // One wrong result is enough to see a mutant.
+            let is_enough = stage.mutation.is_some() && result.failure.is_some();
+            played.push(result);
+            if is_enough {
+                let count = played.len();
+                return (played, count);
+            }
         }
         return (played, expected);
     }

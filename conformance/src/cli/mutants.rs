@@ -1,0 +1,238 @@
+//! `mutants`: plays wrong implementations against the cases that cite what they break, and lists those that no case sees.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::target::TargetArgs;
+use super::{Folders, Suite, broken, complain, matches, report_faults, written};
+use crate::mutant::{Judge, Judgement, Mutant, MutantRole, Mutants, Reach};
+use crate::run::{Bench, RunOptions};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MutantsArgs {
+    /// Only the mutants whose id holds this text, fits this pattern with `*`, or that break this requirement.
+    #[arg(long)]
+    filter: Vec<String>,
+    /// Only mutants of this role.
+    #[arg(long)]
+    role: Option<MutantRole>,
+    /// Plays all cases, and lists those that fail although they cite nothing of what is broken.
+    #[arg(long)]
+    full: bool,
+    /// How many at once; default: twice the cores, at most 16.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Reads the files strictly and lists them, and plays nothing.
+    #[arg(long)]
+    list: bool,
+    /// Shows of each mutant what was played, and how often each rule applied.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Writes what became of each as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+pub(super) fn run(args: &MutantsArgs, folders: &Folders) -> u8 {
+    let suite = match folders.read() {
+        Ok(suite) => suite,
+        Err(code) => return code,
+    };
+    let mutants = match Mutants::read(&folders.fixtures, &suite.requirements) {
+        Ok(mutants) => mutants,
+        Err(errors) => return report_faults(&errors, "the mutants"),
+    };
+    let chosen = match choose(args, &mutants) {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
+    };
+    if args.list {
+        return written(list(&mut io::stdout().lock(), &chosen));
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.to_string()),
+    };
+    let started = Instant::now();
+    match runtime.block_on(play(args, &suite, chosen)) {
+        Ok(judgements) => finish(args, &judgements, started.elapsed()),
+        Err(code) => code,
+    }
+}
+
+fn choose(args: &MutantsArgs, mutants: &Mutants) -> Result<Vec<Arc<Mutant>>, u8> {
+    let fits = |mutant: &Mutant, filter: &String| {
+        matches(filter, &mutant.id) || mutant.breaks.contains(filter)
+    };
+    for filter in &args.filter {
+        if !mutants.iter().any(|mutant| fits(mutant, filter)) {
+            return Err(complain(&format!("no mutant fits the filter {filter}")));
+        }
+    }
+    let is_chosen = |mutant: &&Arc<Mutant>| {
+        args.role.is_none_or(|role| role == mutant.role)
+            && (args.filter.is_empty() || args.filter.iter().any(|filter| fits(mutant, filter)))
+    };
+    let chosen: Vec<_> = mutants.iter().filter(is_chosen).cloned().collect();
+    if chosen.is_empty() {
+        return Err(complain("there is no such mutant"));
+    }
+    Ok(chosen)
+}
+
+fn list(out: &mut impl Write, mutants: &[Arc<Mutant>]) -> io::Result<()> {
+    for mutant in mutants {
+        let breaks: Vec<&str> = mutant.breaks.iter().map(String::as_str).collect();
+        writeln!(
+            out,
+            "{:32} {:24} {}",
+            mutant.id,
+            breaks.join(" "),
+            mutant.title
+        )?;
+    }
+    Ok(())
+}
+
+/// More testees for cases that run alone than this would only fight for the cores.
+const LANES: usize = 2;
+
+async fn play(
+    args: &MutantsArgs,
+    suite: &Suite,
+    mutants: Vec<Arc<Mutant>>,
+) -> Result<Vec<Judgement>, u8> {
+    let options = RunOptions {
+        transport: args.target.transport,
+        ..RunOptions::default()
+    };
+    let jobs = args.jobs.unwrap_or(options.jobs).max(1);
+    let testees = args.target.starter()?.start_all(LANES).await;
+    let testees = testees.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
+    let bench = Bench::new(testees, &suite.requirements, options).await;
+    let bench = bench.map_err(|error| broken(&format!("the testee's back door: {error}")))?;
+    let reach = if args.full { Reach::All } else { Reach::Enough };
+    let judge = Arc::new(Judge::new(
+        bench,
+        &suite.sessions,
+        &suite.requirements,
+        reach,
+    ));
+    let permits = Arc::new(Semaphore::new(jobs));
+    let mut tasks = JoinSet::new();
+    for mutant in mutants {
+        let (judge, permits) = (Arc::clone(&judge), Arc::clone(&permits));
+        tasks.spawn(async move {
+            let _permit = permits.acquire().await;
+            judge.judge(&mutant).await
+        });
+    }
+    let mut judgements = Vec::new();
+    while let Some(judgement) = tasks.join_next().await {
+        let judgement = judgement.map_err(|error| broken(&error.to_string()))?;
+        // Whoever watches sees each as it is done; a reader that went away is no reason to stop.
+        let _ = print_one(&mut io::stdout(), &judgement, args.verbose, args.full);
+        judgements.push(judgement);
+    }
+    judgements.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(judgements)
+}
+
+fn print_one(
+    out: &mut impl Write,
+    judgement: &Judgement,
+    verbose: bool,
+    full: bool,
+) -> io::Result<()> {
+    let id = &judgement.id;
+    let ms = judgement.duration.as_millis();
+    match (judgement.is_killed(), &judgement.equivalent) {
+        (true, None) => {
+            let word = if judgement.is_strict() {
+                "strict"
+            } else {
+                "killed"
+            };
+            writeln!(out, "{word:9} {id} ({ms} ms)")?;
+        }
+        (false, Some(reason)) if judgement.fault.is_none() => {
+            writeln!(out, "equal     {id}: {reason}")?;
+        }
+        (true, Some(_)) => writeln!(out, "WRONG     {id} is no equivalent: a case sees it")?,
+        (false, _) => {
+            let alive: Vec<&str> = judgement.alive.iter().map(String::as_str).collect();
+            writeln!(
+                out,
+                "SURVIVED  {id} ({ms} ms): {}; no case sees that it breaks {}",
+                judgement.title,
+                alive.join(" ")
+            )?;
+        }
+    }
+    if let Some(fault) = &judgement.fault {
+        writeln!(out, "          its own fault: {fault}")?;
+    }
+    let is_wrong = !judgement.is_right();
+    for kill in &judgement.kills {
+        let ids: Vec<&str> = kill.cites.iter().map(String::as_str).collect();
+        if verbose || is_wrong {
+            writeln!(
+                out,
+                "          {} line {} ({}): expected {}, got {}",
+                kill.case,
+                kill.line,
+                ids.join(" "),
+                kill.expected,
+                kill.got
+            )?;
+        }
+    }
+    if verbose || is_wrong {
+        for (line, fired) in &judgement.rules {
+            writeln!(
+                out,
+                "          the rule in line {line} applied {fired} times"
+            )?;
+        }
+        for (case, verdict) in &judgement.played {
+            writeln!(out, "          {verdict:12} {case}")?;
+        }
+    }
+    for case in judgement.flips.iter().filter(|_| full) {
+        writeln!(out, "          besides: {case}")?;
+    }
+    Ok(())
+}
+
+fn finish(args: &MutantsArgs, judgements: &[Judgement], took: Duration) -> u8 {
+    let count = |is: fn(&Judgement) -> bool| judgements.iter().filter(|one| is(one)).count();
+    let wrong = count(|one| !one.is_right());
+    let killed = count(Judgement::is_killed);
+    let strict = count(Judgement::is_strict);
+    let flips: usize = judgements.iter().map(|one| one.flips.len()).sum();
+    let mut line = format!(
+        "{} mutants: {killed} killed ({strict} at the step that proves it), {wrong} wrong, {:.1} s",
+        judgements.len(),
+        took.as_secs_f64()
+    );
+    if args.full {
+        line.push_str(&format!(", {flips} unrelated failures"));
+    }
+    // Where stdout is gone nobody reads it, and the exit code says the same.
+    let _ = writeln!(io::stdout(), "{line}");
+    if let Some(path) = &args.json {
+        let text = format!("{:#}\n", json!({ "mutants": judgements }));
+        if let Err(error) = std::fs::write(path, text) {
+            return broken(&format!("{}: {error}", path.display()));
+        }
+    }
+    u8::from(wrong > 0)
+}
