@@ -20,6 +20,7 @@ mod list;
 mod mutants;
 mod plan;
 mod progress;
+mod report;
 mod repro;
 mod run;
 mod target;
@@ -78,6 +79,8 @@ enum Command {
     Mutants(mutants::MutantsArgs),
     /// Explains a case or a requirement: sentences, steps, proofs.
     Explain(explain::ExplainArgs),
+    /// Turns JSON reports of runs into a page, JUnit XML, TAP, Markdown, a badge; without any of these it prints them.
+    Report(report::ReportArgs),
     /// Shows frames in hex with what each byte means.
     Decode(bytes::DecodeArgs),
     /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Mutants(args) => mutants::run(&args, &folders),
         Command::Explain(args) => explain::run(&args, &folders),
         Command::Export(args) => export::run(&args, &folders),
+        Command::Report(args) => report::run(&args),
         Command::Decode(args) => bytes::decode(&args),
         Command::Encode(args) => bytes::encode(&args),
         Command::Completions(args) => completions::run(&args),

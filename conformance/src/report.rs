@@ -9,19 +9,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::RunOptions;
 use crate::session::Session;
-use crate::spec::Requirements;
-use crate::verdict::{Failure, Verdict};
+use crate::spec::{Requirement, Requirements};
+use crate::verdict::{Failure, FailureClass, Verdict};
 
+mod badge;
+mod check;
 mod evidence;
 mod facts;
+mod format;
+mod html;
 mod json;
 mod junit;
+mod markdown;
+mod overlay;
+mod repeats;
+mod tap;
 mod terminal;
+mod text;
 
+pub use badge::to_badge;
+pub use check::{Broken, check};
 pub use evidence::{Direction, Event, Evidence, Seen, Span};
 pub use facts::{Role, TesteeFacts};
+pub use format::{Format, RenderError};
+pub use html::to_html;
 pub use json::{ReadError, VERSION, from_json, to_json};
 pub use junit::to_junit;
+pub use markdown::to_markdown;
+pub use overlay::{BaselineOutcome, Overlay, OverlayKind, Repeats};
+pub use repeats::merge;
+pub use tap::to_tap;
 pub use terminal::{Style, print};
 
 /// What one case came to.
@@ -37,10 +54,15 @@ pub struct CaseReport {
     /// One line that says what is shown.
     pub title: String,
     /// The file.
-    #[serde(serialize_with = "json::tidied")]
     pub file: PathBuf,
     /// What it came to.
     pub verdict: Verdict,
+    /// What the baseline says of it, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
+    /// How it fared, where it was played several times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// Why it was not played, if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -73,8 +95,10 @@ impl CaseReport {
             family: session.family().to_owned(),
             role: Role::Server,
             title: session.title.clone(),
-            file: session.path.clone(),
+            file: crate::cli::tidy(&session.path),
             verdict: Verdict::Pass,
+            overlay: None,
+            repeats: None,
             reason: None,
             twin: session.twin.clone(),
             failure: None,
@@ -125,6 +149,8 @@ pub struct Report {
     pub duration: Duration,
     /// Requirements by what became of them.
     pub coverage: Coverage,
+    /// What became of the baseline, if one was held against it.
+    pub baseline: Option<BaselineOutcome>,
     /// The requirements, for their sentences.
     pub requirements: Requirements,
     /// The command that made the run, without its filter and seed: a failure adds its own.
@@ -141,6 +167,17 @@ pub struct Coverage {
     pub claimed: usize,
     /// Those that an executed step proved.
     pub executed: usize,
+}
+
+/// How surely a failure is about a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The step that failed proves it, and nothing else could be meant.
+    Step,
+    /// The step proves several, and a field of its frame is wrong: any of them may be the one.
+    OneOfStep,
+    /// The step proves nothing itself: it is one of those that the case is about.
+    Case,
 }
 
 /// How many cases claim a requirement, and how many proved it.
@@ -171,6 +208,7 @@ impl Report {
             round_trip,
             duration,
             coverage: Coverage::default(),
+            baseline: None,
             requirements: requirements.clone(),
             repeat: "tidewire-conformance run".to_owned(),
         };
@@ -233,21 +271,101 @@ impl Report {
             .count()
     }
 
-    /// 0 nothing that ran failed; 1 a failure; 2 nothing was executed; 3 an adapter or harness error; 5 only inconclusive or blocked.
+    /// True if the case came to what neither the specification nor the baseline allows.
+    #[must_use]
+    pub fn is_unexpected(&self, case: &CaseReport) -> bool {
+        let is_bad = case.verdict.is_bad();
+        let kind = case.overlay.as_ref().map(|overlay| overlay.kind);
+        kind.map_or(is_bad, |kind| !kind.excuses())
+    }
+
+    /// Those cases.
+    pub fn unexpected(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases.iter().filter(|case| self.is_unexpected(case))
+    }
+
+    /// 0 nothing that ran failed; 1 an unexpected failure or pass; 2 nothing was executed; 3 an adapter or harness error;
+    /// 4 the baseline is stale, expired or matches no longer; 5 only inconclusive or blocked.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let any = |verdict| self.count(verdict) > 0;
+        let any = |wanted: &[Verdict]| {
+            let counts = |case: &&CaseReport| case.overlay.is_none();
+            let mut counted = self.unexpected().filter(counts);
+            counted.any(|case| wanted.contains(&case.verdict))
+        };
+        let is_new = |case: &CaseReport| {
+            let kind = case.overlay.as_ref().map(|overlay| overlay.kind);
+            kind == Some(OverlayKind::UnexpectedPass)
+        };
+        let baseline = self.baseline.as_ref();
         if self.executed() == 0 {
             2
-        } else if any(Verdict::Fail) {
+        } else if any(&[Verdict::Fail]) || self.cases.iter().any(is_new) {
             1
-        } else if any(Verdict::AdapterError) || any(Verdict::HarnessError) {
+        } else if any(&[Verdict::AdapterError, Verdict::HarnessError]) {
             3
-        } else if any(Verdict::Inconclusive) || any(Verdict::Blocked) {
+        } else if baseline.is_some_and(|baseline| !baseline.problems.is_empty()) {
+            4
+        } else if any(&[Verdict::Inconclusive, Verdict::Blocked]) {
             5
         } else {
             0
         }
+    }
+
+    /// What it came to in a few words.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let count =
+            |is: &dyn Fn(&CaseReport) -> bool| self.cases.iter().filter(|case| is(case)).count();
+        let good = count(&|case| case.verdict.is_good());
+        let bad = self.unexpected().count();
+        match self.exit_code() {
+            0 => {
+                let unplayed = count(&|case| !case.verdict.is_executed());
+                let excused = count(&|case| case.verdict.is_bad());
+                let mut parts = vec![format!("{good} pass")];
+                if excused > 0 {
+                    parts.push(format!("{excused} expected to fail"));
+                }
+                if unplayed > 0 {
+                    parts.push(format!("{unplayed} not run"));
+                }
+                parts.join(", ")
+            }
+            2 => "nothing ran".to_owned(),
+            4 => "the baseline is out of date".to_owned(),
+            _ => format!("{bad} of {} did not pass", self.cases.len()),
+        }
+    }
+
+    /// The requirements that a failure is about, with how surely it is about them.
+    pub fn sentences(&self, case: &CaseReport) -> impl Iterator<Item = (About, &Requirement)> {
+        let (about, ids): (About, Vec<&String>) = match &case.failure {
+            None => (About::Case, Vec::new()),
+            // A step that prepares what others prove has no sentence of its own: then it is one of the case's.
+            Some(failure) if failure.proves.is_empty() => {
+                (About::Case, case.claims.iter().collect())
+            }
+            // One field is wrong, and the step alone does not tell which of its sentences speaks of it.
+            Some(failure)
+                if failure.class == FailureClass::WrongField && failure.proves.len() > 1 =>
+            {
+                (About::OneOfStep, failure.proves.iter().collect())
+            }
+            Some(failure) => (About::Step, failure.proves.iter().collect()),
+        };
+        ids.into_iter()
+            .filter_map(move |id| Some((about, self.requirements.get(id)?)))
+    }
+
+    /// The command that plays this case again as it was played.
+    #[must_use]
+    pub fn command_for(&self, case: &CaseReport) -> String {
+        format!(
+            "{} --filter '{}' --seed {}",
+            self.repeat, case.id, self.seed
+        )
     }
 
     /// The cases by family.

@@ -62,6 +62,18 @@ impl Verdict {
         }
     }
 
+    /// True if the testee kept what it must.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Verdict::Pass | Verdict::NonStrict | Verdict::Observed)
+    }
+
+    /// True if the testee did not, or nothing shows that it did. What it does not claim is neither good nor bad.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        !self.is_good() && !matches!(self, Verdict::NotClaimed | Verdict::NotRun)
+    }
+
     /// True if the steps were played.
     #[must_use]
     pub const fn is_executed(self) -> bool {

@@ -1,18 +1,18 @@
 //! `run`: plays the cases and reports.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::progress::Progress;
+use super::report::{Outputs, save};
 use super::target::{REACH_BUDGET, TargetArgs, chosen};
 use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain};
-use crate::report::{Report, Style, print, to_json, to_junit};
+use crate::report::{Format, Report, Style, print};
 use crate::run::{RunOptions, run as run_suite};
 use crate::session::Session;
 
@@ -44,9 +44,8 @@ pub(super) struct RunArgs {
     /// Writes the report as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Writes the report as JUnit XML to this file.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -160,15 +159,10 @@ fn finish(args: &RunArgs, report: &Report) -> u8 {
     {
         return complain(&error.to_string());
     }
-    let json = args
-        .json
-        .as_deref()
-        .map(|path| save(path, to_json(report).map_err(|error| error.to_string())));
-    let junit = args
-        .junit
-        .as_deref()
-        .map(|path| save(path, to_junit(report).map_err(|error| error.to_string())));
-    if [json, junit].into_iter().flatten().any(|saved| !saved) {
+    let reports = std::slice::from_ref(report);
+    let json = args.json.as_deref();
+    let is_saved = json.is_none_or(|path| save(Format::Json, reports, path));
+    if !(args.outputs.write(reports) && is_saved) {
         return EXIT_HARNESS;
     }
     let code = report.exit_code();
@@ -176,12 +170,4 @@ fn finish(args: &RunArgs, report: &Report) -> u8 {
         complain("no case was executed");
     }
     code
-}
-
-fn save(path: &Path, text: Result<String, String>) -> bool {
-    let saved = text.and_then(|text| fs::write(path, text).map_err(|error| error.to_string()));
-    if let Err(error) = &saved {
-        complain(&format!("{}: {error}", path.display()));
-    }
-    saved.is_ok()
 }

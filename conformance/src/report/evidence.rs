@@ -8,6 +8,8 @@ const SHOWN: usize = 12;
 const WITH_BYTES: usize = 4;
 /// The lines of an annotated dump that the text shows of one frame.
 const DUMP_LINES: usize = 24;
+/// The column of the actors is no wider than this; a longer name stands out of it.
+const WIDEST: usize = 24;
 
 /// What was seen of a case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +154,7 @@ impl Evidence {
         let happened = |event: &&Event| !matches!(event, Event::Step { .. });
         let count = self.events.iter().filter(happened).count();
         let skipped = if all { 0 } else { count.saturating_sub(SHOWN) };
-        let width = self.actors.iter().map(String::len).max().unwrap_or(0);
+        let width = self.actors.iter().map(String::len).max().unwrap_or(0).min(WIDEST);
         let mut lines = Vec::new();
         if self.earlier + skipped > 0 {
             lines.push(format!("... {} earlier", self.earlier + skipped));

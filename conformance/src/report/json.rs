@@ -3,14 +3,13 @@
 //! `fixtures/schemas/report.json` says what is in it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CaseReport, Coverage, Report, TesteeFacts};
+use super::{BaselineOutcome, CaseReport, Coverage, Report, TesteeFacts};
 use crate::spec::{Requirement, Requirements};
 use crate::verdict::Verdict;
 
@@ -45,6 +44,8 @@ struct Document {
     round_trip_us: Option<f64>,
     counts: BTreeMap<Verdict, usize>,
     coverage: Coverage,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    baseline: Option<BaselineOutcome>,
     requirements: Vec<Row>,
     cases: Vec<CaseReport>,
 }
@@ -88,6 +89,7 @@ pub fn to_json(report: &Report) -> Result<String, serde_json::Error> {
         "round_trip_us",
         "counts",
         "coverage",
+        "baseline",
         "requirements",
         "cases",
     ];
@@ -131,6 +133,7 @@ pub fn from_json(text: &str) -> Result<Report, ReadError> {
             .map(|time| from_millis(time / 1_000.0)),
         duration: from_millis(document.duration_ms),
         coverage: document.coverage,
+        baseline: document.baseline,
         requirements: rows.map(|row| row.requirement).collect::<Requirements>(),
         repeat: document.repeat,
     })
@@ -167,6 +170,7 @@ impl From<&Report> for Document {
                 .map(|verdict| (verdict, report.count(verdict)))
                 .collect(),
             coverage: report.coverage,
+            baseline: report.baseline.clone(),
             requirements: rows.collect(),
             cases: report.cases.clone(),
         }
@@ -179,11 +183,6 @@ fn to_millis(duration: Duration) -> f64 {
 
 fn from_millis(millis: f64) -> Duration {
     Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or_default()
-}
-
-/// A path as the report for people shows it.
-pub(super) fn tidied<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&crate::cli::tidy(path).display())
 }
 
 /// A duration as milliseconds.

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Paint};
 
-use super::{CaseReport, Report};
-use crate::verdict::{FailureClass, Verdict};
+use super::{About, CaseReport, Report};
+use crate::verdict::Verdict;
 
 /// What to print.
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,17 +139,17 @@ fn families(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 /// All that there is to say about a case that did not pass.
 pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
     let mut lines = vec![case.title.clone()];
-    let file = crate::cli::tidy(&case.file);
+    let file = case.file.display();
     if let Some(reason) = &case.reason {
         lines.push(reason.clone());
     }
     let Some(failure) = &case.failure else {
-        lines.push(format!("file:     {}", file.display()));
+        lines.push(format!("file:     {}", file));
         return lines;
     };
     match failure.line {
-        0 => lines.push(format!("step:     {}: after the last step", file.display())),
-        line => lines.push(format!("step:     {}:{line}", file.display())),
+        0 => lines.push(format!("step:     {}: after the last step", file)),
+        line => lines.push(format!("step:     {}:{line}", file)),
     }
     if let Some(actor) = &failure.actor {
         lines.push(format!("actor:    {actor}"));
@@ -161,26 +161,21 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         );
         lines.push(format!("variant:  {variant} ({of})"));
     }
-    // A step that prepares what others prove has no sentence of its own: then it is one of the case's.
-    let (label, ids): (_, Vec<&String>) = if failure.proves.is_empty() {
-        ("about:   ", case.claims.iter().collect())
-    } else if failure.class == FailureClass::WrongField && failure.proves.len() > 1 {
-        // One field is wrong, and the step alone does not tell which of its sentences speaks of it.
-        ("proves:  ", failure.proves.iter().collect())
-    } else {
-        ("sentence:", failure.proves.iter().collect())
-    };
-    for id in ids {
-        if let Some(requirement) = report.requirements.get(id) {
-            lines.push(format!(
-                "{label} [{id}] ({}; {}) {} (spec/{}#{})",
-                requirement.role,
-                requirement.observed,
-                requirement.sentence,
-                requirement.file,
-                requirement.anchor
-            ));
-        }
+    for (about, requirement) in report.sentences(case) {
+        let label = match about {
+            About::Step => "sentence:",
+            About::OneOfStep => "proves:  ",
+            About::Case => "about:   ",
+        };
+        lines.push(format!(
+            "{label} [{}] ({}; {}) {} (spec/{}#{})",
+            requirement.id,
+            requirement.role,
+            requirement.observed,
+            requirement.sentence,
+            requirement.file,
+            requirement.anchor
+        ));
     }
     lines.push(format!("likely:   {}", failure.class.text()));
     if !failure.at.is_empty() {
@@ -194,9 +189,6 @@ pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
         lines.push("frames:".to_owned());
         lines.extend(evidence.lines(false).iter().map(|line| format!("  {line}")));
     }
-    lines.push(format!(
-        "repeat:   {} --filter '{}' --seed {}",
-        report.repeat, case.id, report.seed
-    ));
+    lines.push(format!("repeat:   {}", report.command_for(case)));
     lines
 }
