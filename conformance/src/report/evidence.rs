@@ -154,7 +154,13 @@ impl Evidence {
         let happened = |event: &&Event| !matches!(event, Event::Step { .. });
         let count = self.events.iter().filter(happened).count();
         let skipped = if all { 0 } else { count.saturating_sub(SHOWN) };
-        let width = self.actors.iter().map(String::len).max().unwrap_or(0).min(WIDEST);
+        let width = self
+            .actors
+            .iter()
+            .map(String::len)
+            .max()
+            .unwrap_or(0)
+            .min(WIDEST);
         let mut lines = Vec::new();
         if self.earlier + skipped > 0 {
             lines.push(format!("... {} earlier", self.earlier + skipped));
