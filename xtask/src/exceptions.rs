@@ -1,4 +1,4 @@
-//! `spec/registries/exceptions.toml`: requirements that lack code or a case, each with its reason.
+//! `spec/registries/exceptions.toml`: requirements that lack code, a case or a mutant, each with its reason.
 
 use std::path::Path;
 
@@ -19,6 +19,8 @@ pub enum Missing {
     Code,
     /// A case that proves it.
     Case,
+    /// A mutant that breaks it.
+    Mutant,
 }
 
 impl Missing {
@@ -27,6 +29,7 @@ impl Missing {
         match self {
             Missing::Code => "code",
             Missing::Case => "case",
+            Missing::Mutant => "mutant",
         }
     }
 }

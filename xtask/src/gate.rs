@@ -1,4 +1,5 @@
-//! The trace gate: each MUST has code that quotes it and a case that proves it, or an exception that says why not.
+//! The trace gate: each MUST has code that quotes it, a case that proves it and a mutant that breaks it, or an exception
+//! that says why not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::citations::{self, Citation, Kind};
 use crate::exceptions::{self, Exception, Missing};
+use crate::mutants::{self, Killed};
 use crate::problem::Problems;
 use crate::quotes::{self, Quote};
-use crate::spec::{Level, Requirement, Role, Spec};
+use crate::spec::{Level, Observability, Requirement, Role, Spec};
 
 /// What is known of one requirement.
 #[derive(Clone, Debug, Serialize)]
@@ -24,9 +26,11 @@ pub struct Row {
     pub tests: Vec<String>,
     /// Cases that prove it.
     pub cases: Vec<String>,
+    /// Mutants that break it; with what a self-test saw, those that a case kills which cites it.
+    pub mutants: Vec<String>,
     /// Reasons why something may be missing.
     pub exceptions: Vec<String>,
-    /// What is missing without a reason: `code`, `case`.
+    /// What is missing without a reason: `code`, `case`, `mutant`.
     pub missing: Vec<&'static str>,
 }
 
@@ -74,17 +78,27 @@ impl RunReport {
     }
 }
 
-/// Runs the gate over the tree at `root`. With a run report, a session counts only where its step was executed and
-/// passed.
+/// What was seen, and takes the place of trust.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence<'a> {
+    /// A session counts only where its step was executed and passed.
+    pub run: Option<&'a RunReport>,
+    /// A mutant counts only where it was killed.
+    pub selftest: Option<&'a Killed>,
+}
+
+/// Runs the gate over the tree at `root`.
 ///
 /// # Errors
 /// When a file cannot be read or does not parse; broken rules go to `problems`.
-pub fn run(root: &Path, report: Option<&RunReport>, problems: &mut Problems) -> Result<Trace> {
+pub fn run(root: &Path, evidence: Evidence<'_>, problems: &mut Problems) -> Result<Trace> {
+    let report = evidence.run;
     let spec = Spec::load(root, problems)?;
     let exceptions = exceptions::load(root, &spec, problems)?;
     let quotes = quotes::scan(root, problems)?;
     quotes::check(&quotes, &spec, problems);
     let citations = citations::scan(root, &spec, problems)?;
+    let mutants = mutants::scan(root, &spec, problems)?;
 
     let mut rows = Vec::new();
     for requirement in spec.iter() {
@@ -95,16 +109,23 @@ pub fn run(root: &Path, report: Option<&RunReport>, problems: &mut Problems) -> 
         let proven = mine
             .filter(|c| c.kind == Kind::Derived || report.is_none_or(|report| report.proves(c)));
         let cases = proven.map(|citation| citation.case.clone()).collect();
+        let breaks = mutants.iter().filter(|mutant| mutant.breaks.contains(id));
+        let killed = breaks.filter(|mutant| {
+            evidence
+                .selftest
+                .is_none_or(|selftest| selftest.has(&mutant.id, id))
+        });
         let (code, tests) = places(&quotes, requirement);
         let mut row = Row {
             requirement: requirement.clone(),
             code,
             tests,
             cases,
+            mutants: killed.map(|mutant| mutant.id.clone()).collect(),
             exceptions: vec![],
             missing: vec![],
         };
-        judge(&mut row, &exceptions, report.is_some(), problems);
+        judge(&mut row, &exceptions, evidence, problems);
         rows.push(row);
     }
     Ok(Trace { requirements: rows })
@@ -132,14 +153,15 @@ fn places(quotes: &[Quote], requirement: &Requirement) -> (Vec<String>, Vec<Stri
     (code, tests)
 }
 
-fn judge(row: &mut Row, exceptions: &[Exception], executed: bool, problems: &mut Problems) {
+fn judge(row: &mut Row, exceptions: &[Exception], evidence: Evidence<'_>, problems: &mut Problems) {
     let requirement = &row.requirement;
     let id = &requirement.id;
     let place = requirement.location();
-    for missing in [Missing::Code, Missing::Case] {
+    for missing in [Missing::Code, Missing::Case, Missing::Mutant] {
         let there = match missing {
             Missing::Code => !row.code.is_empty(),
             Missing::Case => !row.cases.is_empty(),
+            Missing::Mutant => !row.mutants.is_empty(),
         };
         let exception = exceptions
             .iter()
@@ -158,8 +180,14 @@ fn judge(row: &mut Row, exceptions: &[Exception], executed: bool, problems: &mut
             row.missing.push(name);
             let what = match missing {
                 Missing::Code => "is not quoted by code that keeps it",
-                Missing::Case if executed => "is not proven by a case that was executed and passed",
+                Missing::Case if evidence.run.is_some() => {
+                    "is not proven by a case that was executed and passed"
+                }
                 Missing::Case => "is not proven by a case",
+                Missing::Mutant if evidence.selftest.is_some() => {
+                    "is not broken by a mutant that a case kills which cites it"
+                }
+                Missing::Mutant => "is not broken by a mutant",
             };
             problems.add(&place, format!("{id} {what}"));
         }
@@ -170,7 +198,14 @@ fn judge(row: &mut Row, exceptions: &[Exception], executed: bool, problems: &mut
 /// that the reason is written down.
 fn wanted(requirement: &Requirement, missing: Missing) -> bool {
     requirement.level == Level::Must
-        && (missing == Missing::Code || requirement.role != Role::Client)
+        && match missing {
+            Missing::Code => true,
+            Missing::Case => requirement.role != Role::Client,
+            // What binds codecs alone is judged by bytes, and what nobody can see by nothing.
+            Missing::Mutant => {
+                requirement.role != Role::Codec && requirement.observability != Observability::None
+            }
+        }
 }
 
 /// Counts of one chapter, or of all.
@@ -184,6 +219,8 @@ pub struct Counts {
     pub quoted: usize,
     /// Proven by a case.
     pub with_case: usize,
+    /// Broken by a mutant.
+    pub with_mutant: usize,
     /// Having an exception.
     pub excepted: usize,
     /// Lacking something without a reason.
@@ -202,6 +239,7 @@ impl Trace {
                 counts.musts += usize::from(row.requirement.level == Level::Must);
                 counts.quoted += usize::from(!row.code.is_empty());
                 counts.with_case += usize::from(!row.cases.is_empty());
+                counts.with_mutant += usize::from(!row.mutants.is_empty());
                 counts.excepted += usize::from(!row.exceptions.is_empty());
                 counts.missing += usize::from(!row.missing.is_empty());
             }

@@ -7,6 +7,7 @@ pub mod files;
 pub mod fixtures;
 pub mod gate;
 pub mod generate;
+pub mod mutants;
 pub mod problem;
 pub mod quotes;
 pub mod registry;

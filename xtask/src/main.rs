@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::files::Output;
-use xtask::gate::RunReport;
+use xtask::gate::{Evidence, RunReport};
+use xtask::mutants::Killed;
 use xtask::problem::Problems;
 use xtask::spec::Spec;
 use xtask::{fixtures, gate, generate, quotes, root, table};
@@ -43,11 +44,15 @@ enum Command {
         /// Files and folders to write in, as seen from the root; all where none is named.
         below: Vec<PathBuf>,
     },
-    /// Holds specification, code and cases against each other: every MUST is quoted and proven, or excepted.
+    /// Holds specification, code, cases and mutants against each other: every MUST is quoted, proven and broken, or
+    /// excepted.
     Trace {
         /// The runner's report: a session then counts only where its step was executed and passed.
         #[arg(long, value_name = "FILE")]
         run_report: Option<PathBuf>,
+        /// What the runner's `selftest` wrote: a mutant then counts only where a case killed it.
+        #[arg(long, value_name = "FILE")]
+        selftest: Option<PathBuf>,
         /// Writes everything that is known of each requirement.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -101,9 +106,18 @@ fn run(command: Command) -> Result<bool> {
                 }
             }
         }
-        Command::Trace { run_report, json } => {
+        Command::Trace {
+            run_report,
+            selftest,
+            json,
+        } => {
             let report = run_report.as_deref().map(RunReport::load).transpose()?;
-            let trace = gate::run(&root, report.as_ref(), &mut problems)?;
+            let killed = selftest.as_deref().map(Killed::load).transpose()?;
+            let evidence = Evidence {
+                run: report.as_ref(),
+                selftest: killed.as_ref(),
+            };
+            let trace = gate::run(&root, evidence, &mut problems)?;
             if let Some(path) = json {
                 std::fs::write(path, serde_json::to_string_pretty(&trace)?)?;
             }

@@ -9,8 +9,15 @@ pub fn render(trace: &Trace) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:<26}{:>13}{:>7}{:>8}{:>11}{:>10}{:>9}",
-        "chapter", "requirements", "MUST", "quoted", "with case", "excepted", "missing"
+        "{:<26}{:>13}{:>7}{:>8}{:>11}{:>13}{:>10}{:>9}",
+        "chapter",
+        "requirements",
+        "MUST",
+        "quoted",
+        "with case",
+        "with mutant",
+        "excepted",
+        "missing"
     );
     for (chapter, counts) in trace.counts() {
         let Counts {
@@ -18,12 +25,13 @@ pub fn render(trace: &Trace) -> String {
             musts,
             quoted,
             with_case,
+            with_mutant,
             excepted,
             missing,
         } = counts;
         let _ = writeln!(
             out,
-            "{chapter:<26}{requirements:>13}{musts:>7}{quoted:>8}{with_case:>11}{excepted:>10}{missing:>9}"
+            "{chapter:<26}{requirements:>13}{musts:>7}{quoted:>8}{with_case:>11}{with_mutant:>13}{excepted:>10}{missing:>9}"
         );
     }
     for row in trace.loose() {
@@ -35,10 +43,11 @@ pub fn render(trace: &Trace) -> String {
         };
         let _ = writeln!(
             out,
-            "{} {}: {code}, {} cases",
+            "{} {}: {code}, {} cases, {} mutants",
             requirement.level,
             requirement.id,
-            row.cases.len()
+            row.cases.len(),
+            row.mutants.len()
         );
     }
     out

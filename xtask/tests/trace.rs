@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use xtask::gate::{self, RunReport, Trace};
+use xtask::gate::{self, Evidence, RunReport, Trace};
+use xtask::mutants::Killed;
 use xtask::problem::Problems;
 use xtask::quotes;
 use xtask::spec::Spec;
@@ -49,6 +50,8 @@ const SESSION: &str =
 
 const FRAME: &str = "{\"name\": \"send/x\", \"proves\": [\"SND-002\", \"SND-001\"]}";
 
+const MUTANT: &str = "title = \"t\"\nbreaks = [\"SND-001\", \"SND-003\"]\n";
+
 const EXCEPTIONS: &str =
     "[[exception]]\nid = \"SND-003\"\nmissing = \"code\"\nreason = \"binds clients\"\n
 [[exception]]\nid = \"SND-004\"\nmissing = \"case\"\nreason = \"nobody sees it\"\n";
@@ -64,6 +67,7 @@ fn tree() -> TempDir {
     write(root, "codec/src/lib.rs", CODEC);
     write(root, "fixtures/sessions/send/plain.toml", SESSION);
     write(root, "fixtures/frames/send/x.json", FRAME);
+    write(root, "fixtures/mutants/send/mute.toml", MUTANT);
     tree
 }
 
@@ -80,12 +84,12 @@ fn found(path: &str, from: &str, to: &str) -> String {
     let text = std::fs::read_to_string(tree.path().join(path)).unwrap();
     assert!(text.contains(from), "{path} has no {from}");
     write(tree.path(), path, &text.replace(from, to));
-    problems(tree.path(), None).0
+    problems(tree.path(), Evidence::default()).0
 }
 
-fn problems(root: &Path, report: Option<&RunReport>) -> (String, Trace) {
+fn problems(root: &Path, evidence: Evidence<'_>) -> (String, Trace) {
     let mut problems = Problems::default();
-    let trace = gate::run(root, report, &mut problems).unwrap();
+    let trace = gate::run(root, evidence, &mut problems).unwrap();
     (
         problems
             .iter()
@@ -97,7 +101,7 @@ fn problems(root: &Path, report: Option<&RunReport>) -> (String, Trace) {
 
 #[test]
 fn a_good_tree_passes() {
-    let (found, trace) = problems(tree().path(), None);
+    let (found, trace) = problems(tree().path(), Evidence::default());
     assert_eq!(found, "");
     insta::assert_snapshot!(xtask::table::render(&trace));
 }
@@ -200,7 +204,7 @@ fn code_in_the_wrong_place_keeps_nothing() {
         let tree = tree();
         std::fs::remove_file(tree.path().join("reference-server/src/lib.rs")).unwrap();
         write(tree.path(), place, CODE);
-        let (found, _) = problems(tree.path(), None);
+        let (found, _) = problems(tree.path(), Evidence::default());
         assert!(
             found.contains("SND-001 is not quoted by code that keeps it"),
             "{place}: {found}"
@@ -212,7 +216,7 @@ fn code_in_the_wrong_place_keeps_nothing() {
         "reference-server/src/lib.rs",
         &format!("#[cfg(test)]\nmod tests {{\n{CODE}}}\n"),
     );
-    let (found, _) = problems(tree.path(), None);
+    let (found, _) = problems(tree.path(), Evidence::default());
     assert!(
         found.contains("SND-004 is not quoted by code that keeps it"),
         "{found}"
@@ -224,7 +228,7 @@ fn a_python_client_keeps_what_binds_clients() {
     let tree = tree();
     let quote = "#= spec/30-send.md#keys-and-more\n## [SND-003] A client MUST wait.\n";
     write(tree.path(), "conformance/adapters/python/client.py", quote);
-    let (found, _) = problems(tree.path(), None);
+    let (found, _) = problems(tree.path(), Evidence::default());
     assert_eq!(
         found,
         "spec/registries/exceptions.toml: SND-003 is excepted from code and has one\n"
@@ -240,11 +244,62 @@ fn a_run_report_takes_the_place_of_trust() {
         serde_json::from_str(&case).unwrap()
     };
     let tree = tree();
-    let run = |report: &RunReport| problems(tree.path(), Some(report)).0;
+    let run = |report: &RunReport| {
+        let run = Some(report);
+        let selftest = None;
+        problems(tree.path(), Evidence { run, selftest }).0
+    };
     assert_eq!(run(&report("pass", "\"SND-001\"")), "");
     let missing = "spec/30-send.md#keys-and-more: SND-001 is not proven by a case that was executed and passed\n";
     assert_eq!(run(&report("pass", "")), missing);
     assert_eq!(run(&report("fail", "\"SND-001\"")), missing);
+}
+
+#[test]
+fn mutants_that_are_missing_or_wrong() {
+    let mutant = "fixtures/mutants/send/mute.toml";
+    let place = "spec/30-send.md#keys-and-more";
+    assert_eq!(
+        found(mutant, "\"SND-001\", ", ""),
+        format!("{place}: SND-001 is not broken by a mutant\n")
+    );
+    assert_eq!(
+        found(mutant, "breaks", "equivalent = \"no\"\nbreaks"),
+        format!(
+            "{place}: SND-001 is not broken by a mutant\n{place}: SND-003 is not broken by a mutant\n"
+        )
+    );
+    assert_eq!(
+        found(mutant, "SND-003\"", "SND-003\", \"SND-077\""),
+        format!("{mutant}: breaks SND-077, which is not in the specification\n")
+    );
+}
+
+#[test]
+fn a_self_test_takes_the_place_of_trust() {
+    let killed = |cites: &str| -> Killed {
+        let text = format!(
+            r#"{{"mutants": [{{"id": "send/mute", "kills": [{{"case": "send/plain", "cites": [{cites}]}}]}}]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+    let tree = tree();
+    let run = |killed: &Killed| {
+        let selftest = Some(killed);
+        problems(
+            tree.path(),
+            Evidence {
+                run: None,
+                selftest,
+            },
+        )
+        .0
+    };
+    assert_eq!(run(&killed("\"SND-001\", \"SND-003\"")), "");
+    assert_eq!(
+        run(&killed("\"SND-003\"")),
+        "spec/30-send.md#keys-and-more: SND-001 is not broken by a mutant that a case kills which cites it\n"
+    );
 }
 
 #[test]
