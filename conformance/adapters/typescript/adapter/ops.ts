@@ -91,7 +91,8 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
       ...(manual === undefined ? {} : { clock: manual }),
     };
     const text = (value: unknown) => (typeof value === "string" ? value : undefined);
-    const client = await Client.open({
+    let client: Client | undefined;
+    client = await Client.open({
       ...optional,
       url: String(args.url),
       token: String(args.token),
@@ -100,7 +101,7 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
       manualAck: args.manual_ack === true,
       onEvent: (event) => {
         const told = line(event);
-        if (told !== undefined && client.status !== "closed") say({ ...told, client: name });
+        if (told !== undefined && client?.status !== "closed") say({ ...told, client: name });
       },
     });
     held.set(name, { client, ...(manual === undefined ? {} : { clock: { manual, store } }) });

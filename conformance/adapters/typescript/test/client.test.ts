@@ -177,11 +177,11 @@ test("the time that a message waited is taken off its time to live", async () =>
   assert.deepEqual(server.of("failed").map(({ id, code }) => [id, code])[0], ["short", undefined]);
   await short;
   server.up = true;
-  await server.wait(40_000);
+  while (!server.last.names().includes("LOGIN")) await server.wait(1000);
   await server.login();
   const [send, ...others] = sends(server);
   assert.deepEqual(others, []);
-  assert.ok(send?.ttlMs !== undefined && send.ttlMs <= 70_000n && send.ttlMs > 29_000n, String(send?.ttlMs));
+  assert.ok(send?.ttlMs !== undefined && send.ttlMs < 70_000n && send.ttlMs > 9_000n, String(send?.ttlMs));
   // It was tried, and may have been accepted: the repeat asks.
   await server.wait(100_000);
   server.last.cut();
