@@ -56,6 +56,15 @@ impl Body {
         }
     }
 
+    /// The value of a field that is neither a message nor a list.
+    pub(crate) fn single(&self, name: &str) -> Option<&Expr> {
+        let found = self.fields.iter().find(|(field, _)| field.name() == name);
+        match found {
+            Some((_, Part::One(expr))) => Some(expr),
+            _ => None,
+        }
+    }
+
     /// The names of the fields that are set.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|(field, _)| field.name())

@@ -16,6 +16,7 @@ pub mod null;
 mod player;
 pub mod report;
 mod run;
+mod sdk;
 mod session;
 mod spec;
 mod tap;
@@ -27,6 +28,7 @@ mod verdict;
 
 pub use mutant::{Mutant, MutantRole, Mutants};
 pub use run::{Pause, RunOptions, Testees, fresh_seed, run};
+pub use sdk::Sdk;
 pub use session::{FixtureError, Need, Session, Sessions, Transport};
 pub use spec::{Requirement, Requirements, SpecError};
 pub use testee::{AdminError, StartError, Starter, Testee};

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapter::AdapterPool;
 use crate::ladder::{Event, Ladder};
 use crate::report::Evidence;
 use crate::run::Pause;
+use crate::sdk::Sdk;
 use crate::session::{Action, FaultSwitch, Session, Step, Transport};
 use crate::testee::Testee;
 use crate::value::Val;
-use crate::verdict::{Failure, FailureClass};
+use crate::verdict::{Failure, FailureClass, Verdict};
 
 mod expect;
 mod fence;
@@ -18,6 +20,9 @@ mod login;
 mod mutated;
 mod pause;
 mod pooled;
+mod sdk;
+mod sdk_expect;
+mod sdk_steps;
 mod send;
 mod steps;
 mod witness;
@@ -29,6 +34,7 @@ pub(crate) use login::login_message;
 pub(crate) use mutated::Mutation;
 use mutated::Taps;
 pub(crate) use send::payload;
+use sdk::SdkLink;
 pub(crate) use witness::{Probe, Witness};
 use world::World;
 
@@ -52,6 +58,41 @@ pub(crate) struct Stage {
     pub(crate) pause: Option<Arc<Pause>>,
     /// What stands between the player and the testee, where the suite itself is put to the proof.
     pub(crate) mutation: Option<Arc<Mutation>>,
+    /// The SDKs under test; none where a server is.
+    pub(crate) sdks: Vec<Sdk>,
+}
+
+impl Stage {
+    /// Who plays whom, once for each time that the case is played.
+    pub(crate) fn casts(&self, session: &Session) -> Vec<Cast> {
+        crate::sdk::casts(&self.sdks, session)
+    }
+
+    /// Why the case cannot be played with these SDKs, if it cannot.
+    pub(crate) fn sdks_lack(&self, session: &Session) -> Option<(Verdict, String)> {
+        crate::sdk::lack(&self.sdks, session, self.testee.pool.is_some())
+    }
+}
+
+/// Who plays which actor: the adapter of an SDK, or the runner where there is none.
+#[derive(Clone, Default)]
+pub(crate) struct Cast(pub(crate) Vec<Option<Arc<AdapterPool>>>);
+
+impl Cast {
+    /// As a report says who plays whom; a case for SDKs says it itself.
+    pub(crate) fn variant(&self, session: &Session) -> Variant {
+        let bound = session.actors.iter().zip(&self.0);
+        let bound: Vec<String> = bound
+            .filter_map(|(actor, pool)| {
+                pool.as_ref()
+                    .map(|pool| format!("{} is {}", actor.name, pool.name()))
+            })
+            .collect();
+        match bound.is_empty() || session.is_client() {
+            true => Variant::Plain,
+            false => Variant::Bound(bound.join(", ")),
+        }
+    }
 }
 
 /// Which of the results of a sweep this is.
@@ -62,6 +103,8 @@ pub(crate) enum Variant {
     Truncate(usize),
     Bit(usize),
     Value(Val),
+    /// This actor is the SDK.
+    Bound(String),
 }
 
 impl Variant {
@@ -73,6 +116,7 @@ impl Variant {
             Variant::Truncate(at) => Some(format!("cut after {at} bytes")),
             Variant::Bit(bit) => Some(format!("bit {bit} of the header flipped")),
             Variant::Value(value) => Some(format!("$sweep = {value}")),
+            Variant::Bound(who) => Some(who.clone()),
         }
     }
 }
@@ -133,6 +177,8 @@ pub(crate) struct Player<'a> {
     variant: Variant,
     world: World,
     links: Vec<Option<Link>>,
+    /// The actors that an SDK plays.
+    sdks: Vec<Option<SdkLink>>,
     ladder: Ladder,
     proved: Vec<String>,
     swept_len: Option<usize>,
@@ -150,6 +196,7 @@ impl<'a> Player<'a> {
         session: &'a Session,
         variant: Variant,
         number: usize,
+        cast: &Cast,
     ) -> Played {
         let mut world = World::new(stage, session, number);
         if let Variant::Value(value) = &variant {
@@ -161,6 +208,7 @@ impl<'a> Player<'a> {
             variant,
             world,
             links: session.actors.iter().map(|_| None).collect(),
+            sdks: SdkLink::cast(session, cast),
             ladder: Ladder::default(),
             proved: Vec::new(),
             swept_len: None,
@@ -169,6 +217,7 @@ impl<'a> Player<'a> {
             taps: stage.taps(),
         };
         let failure = player.run().await;
+        player.end_sdks().await;
         player.lift_faults().await;
         let is_told = failure.is_some() || stage.trace_all;
         Played {

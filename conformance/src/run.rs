@@ -8,8 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::adapter::Role;
 use crate::player::{Probe, Stage, Witness};
 use crate::report::{CaseReport, Report};
+use crate::sdk::{self, Sdk};
 use crate::session::{Session, Sessions, Transport};
 use crate::spec::Requirements;
 use crate::testee::{AdminError, Testee};
@@ -51,6 +53,8 @@ pub struct RunOptions {
     pub repeat_inconclusive: bool,
     /// Keep the frames of cases that pass, too.
     pub trace_all: bool,
+    /// The SDKs under test, which play the actors of the cases; none where a server is tested.
+    pub sdks: Vec<Sdk>,
     /// Where to wait for a person.
     pub pause: Option<Pause>,
 }
@@ -77,6 +81,7 @@ impl Default for RunOptions {
             all_parallel: false,
             repeat_inconclusive: true,
             trace_all: false,
+            sdks: Vec::new(),
             pause: None,
         }
     }
@@ -172,6 +177,7 @@ async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminErro
         trace_all: options.trace_all,
         pause: options.pause.clone().map(Arc::new),
         mutation: None,
+        sdks: options.sdks.clone(),
     })
 }
 
@@ -189,7 +195,32 @@ struct Shared {
     chosen: BTreeSet<String>,
 }
 
+impl RunOptions {
+    /// Whether a run with these options plays this case where nobody chose: cases for SDKs need one, and of the others an
+    /// SDK can play those that ask nothing odd of an actor.
+    #[must_use]
+    pub fn takes(&self, session: &Session) -> bool {
+        match self.sdks.is_empty() {
+            true => !session.is_client(),
+            false => !sdk::casts(&self.sdks, session).is_empty(),
+        }
+    }
+
+    /// Who is tested.
+    pub(crate) fn role(&self) -> Role {
+        match self.sdks.is_empty() {
+            true => Role::Server,
+            false => Role::Client,
+        }
+    }
+}
+
 impl Shared {
+    /// True if this twin is part of the run: what no SDK can play says nothing about one.
+    fn is_played(&self, twin: &str) -> bool {
+        self.verdicts.contains_key(twin)
+    }
+
     fn number(&self) -> usize {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -223,8 +254,10 @@ struct Plan {
 
 impl Plan {
     fn new(sessions: &Sessions, options: &RunOptions) -> Plan {
-        let is_chosen =
-            |session: &&Session| options.cases.is_empty() || options.cases.contains(&session.id);
+        let is_chosen = |session: &&Session| match options.cases.is_empty() {
+            true => options.takes(session),
+            false => options.cases.contains(&session.id),
+        };
         let mut plan = Plan {
             chosen: BTreeSet::new(),
             order: Vec::new(),
@@ -233,7 +266,7 @@ impl Plan {
         let mut placed = BTreeSet::new();
         for session in sessions.iter().filter(is_chosen) {
             plan.chosen.insert(session.id.clone());
-            plan.place(sessions, session, &mut placed);
+            plan.place(sessions, session, options, &mut placed);
         }
         if options.all_parallel {
             plan.alone.clear();
@@ -242,13 +275,20 @@ impl Plan {
     }
 
     /// A case whose twin runs alone runs alone too, because it comes after it.
-    fn place(&mut self, sessions: &Sessions, session: &Session, placed: &mut BTreeSet<String>) {
+    fn place(
+        &mut self,
+        sessions: &Sessions,
+        session: &Session,
+        options: &RunOptions,
+        placed: &mut BTreeSet<String>,
+    ) {
         if !placed.insert(session.id.clone()) {
             return;
         }
         let mut alone = session.is_exclusive();
-        if let Some(twin) = session.twin.as_deref().and_then(|twin| sessions.get(twin)) {
-            self.place(sessions, twin, placed);
+        let twin = session.twin.as_deref().and_then(|twin| sessions.get(twin));
+        if let Some(twin) = twin.filter(|twin| options.takes(twin)) {
+            self.place(sessions, twin, options, placed);
             alone |= self.alone.contains(&twin.id);
         }
         if alone {

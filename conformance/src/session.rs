@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use tidewire_codec::{Code, FrameType};
 
+use crate::adapter::Role;
 use crate::body::Body;
 use crate::matcher::Matcher;
-use crate::tree::Fault;
+use crate::tree::{Fault, Node};
 use crate::value::Expr;
 
 mod check;
+mod client;
 mod expectation;
 mod load;
 mod parse;
@@ -36,6 +38,8 @@ pub struct Session {
     pub path: PathBuf,
     /// What the file says, word for word.
     pub(crate) source: Arc<str>,
+    /// Whom it tests: a server, or a client SDK.
+    pub(crate) role: Role,
     pub(crate) actors: Vec<Actor>,
     pub(crate) steps: Vec<Step>,
     pub(crate) sweep: Option<Sweep>,
@@ -79,6 +83,12 @@ impl Session {
                 let is_told_elsewhere = text.starts_with("actor ") || text.starts_with("proves ");
                 !(text.is_empty() || text.starts_with('#') || is_told_elsewhere)
             })
+    }
+
+    /// True if it tests a client SDK.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.role == Role::Client
     }
 
     /// True if its steps run once for each variant of a sweep.
@@ -161,6 +171,8 @@ pub(crate) struct Actor {
     pub(crate) user: String,
     pub(crate) device: String,
     pub(crate) transport: Option<Transport>,
+    /// The SDK under test, and not the runner.
+    pub(crate) testee: bool,
 }
 
 /// One step.
@@ -223,6 +235,46 @@ pub(crate) enum Action {
     Admin(Admin),
     Fault(FaultSwitch),
     Bind(Vec<(String, Expr)>),
+    Sdk(SdkAction),
+}
+
+/// What a step does that only an SDK under test can do, or have done to it.
+#[derive(Clone, Debug)]
+pub(crate) enum SdkAction {
+    /// Makes the client, with these arguments over the usual ones.
+    Open(Vec<(String, Expr)>),
+    /// A frame of the SDK passes.
+    Sees {
+        expect: Expect,
+        times: Expr,
+        name: Option<String>,
+    },
+    /// No frame of these types passed.
+    Unseen(Vec<FrameType>),
+    /// A frame that the server did not send.
+    Inject {
+        send: Send,
+        to: Option<String>,
+        close: bool,
+    },
+    /// Rules of the tap, which may hold variables.
+    Wire(Vec<Node>),
+    Refuse(bool),
+    Event {
+        name: String,
+        to: Option<String>,
+        frame_type: Option<FrameType>,
+        matcher: Option<Matcher>,
+    },
+    NoEvent(Vec<String>),
+    State(Matcher),
+    /// The SDK's time, in milliseconds.
+    Clock(Expr),
+    Crash,
+    App {
+        op: String,
+        arguments: Vec<(String, Expr)>,
+    },
 }
 
 /// LOGIN and what comes back.
@@ -234,6 +286,8 @@ pub(crate) struct Login {
     pub(crate) ok: Option<Matcher>,
     pub(crate) synced: bool,
     pub(crate) raw: bool,
+    /// What the LOGIN of an SDK has to hold.
+    pub(crate) seen: Option<Matcher>,
     pub(crate) name: Option<String>,
 }
 
@@ -259,10 +313,23 @@ pub(crate) struct Send {
     pub(crate) frame: Known<FrameType>,
     pub(crate) body: Payload,
     pub(crate) extra: Option<Expr>,
-    pub(crate) flags: Expr,
+    /// None is set where the step says nothing.
+    pub(crate) flags: Option<Expr>,
     pub(crate) reference: Option<Expr>,
     pub(crate) name: Option<String>,
     pub(crate) times: Expr,
+    /// An SDK takes it, and nothing passes yet.
+    pub(crate) offline: bool,
+}
+
+impl Send {
+    /// The type, where the file says it.
+    pub(crate) fn frame_type(&self) -> Option<FrameType> {
+        match &self.frame {
+            Known::Now(frame_type) => Some(*frame_type),
+            Known::Later(_) => None,
+        }
+    }
 }
 
 /// What a frame that is sent carries.
@@ -285,6 +352,8 @@ pub(crate) struct Expect {
     pub(crate) flags: Option<Expr>,
     pub(crate) body: Option<Matcher>,
     pub(crate) exact: bool,
+    /// An SDK gets the frame, and its app hears nothing of it.
+    pub(crate) silent: bool,
     pub(crate) proves: Vec<String>,
 }
 

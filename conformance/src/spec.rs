@@ -28,6 +28,11 @@ pub struct Requirement {
 }
 
 impl Requirement {
+    /// True if cases of this role may prove it.
+    pub(crate) fn is_of(&self, role: Role) -> bool {
+        matches!(self.role.as_str(), "both" | "codec") || self.role == role.name()
+    }
+
     /// True if a testee of this role can be seen to keep or break it.
     #[must_use]
     pub fn is_observable_of(&self, role: Role) -> bool {

@@ -240,6 +240,21 @@ impl Testee {
         .await
     }
 
+    /// Opens a connection over this transport, or over what the testee has: whoever sits between has no wish.
+    pub(crate) async fn open_any(
+        &self,
+        transport: Transport,
+        opening: &Opening,
+        budget: Duration,
+    ) -> Result<Connection, OpenError> {
+        let others = [Transport::Tcp, Transport::Ws, Transport::Tls];
+        let found = std::iter::once(transport)
+            .chain(others)
+            .find(|found| self.has(*found));
+        self.open(found.unwrap_or(transport), opening, None, budget)
+            .await
+    }
+
     /// Whether something listens where the run connects to: where nothing does, every case would say so.
     ///
     /// # Errors

@@ -166,6 +166,38 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Takes a connection of a client, as a server would. TLS is not offered: the wire is watched here.
+    pub(crate) async fn accept(
+        socket: TcpStream,
+        transport: Transport,
+        budget: Duration,
+    ) -> io::Result<Connection> {
+        socket.set_nodelay(true)?;
+        let accepted = timeout(budget, async {
+            match transport {
+                Transport::Ws => Ok(Wire::Ws(Box::new(ws::accept(socket).await?))),
+                Transport::Tcp => Ok(Wire::Bytes(Box::new(socket))),
+                Transport::Tls => Err(io::Error::other("TLS ends elsewhere")),
+            }
+        });
+        let wire = accepted
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let has_preface = matches!(wire, Wire::Bytes(_));
+        let mut connection = Connection {
+            wire,
+            decoder: Decoder::new(has_preface),
+            received: BytesMut::new(),
+            closed: false,
+            tapped: None,
+            wire_ended: false,
+        };
+        if has_preface {
+            connection.send(&PREFACE, budget).await?;
+        }
+        Ok(connection)
+    }
+
     /// Sends bytes in one write; on WebSocket as one binary message.
     ///
     /// # Errors
@@ -242,29 +274,28 @@ impl Connection {
                 sleep_until(deadline).await;
                 return Incoming::Nothing;
             }
-            let mut bytes = match &self.tapped {
-                None => std::mem::take(&mut self.received),
-                Some(_) => BytesMut::new(),
+            let mut tapped_bytes = BytesMut::new();
+            // Whoever waits for something else too may drop this future: what was received stays where it is.
+            let bytes = match &self.tapped {
+                None => &mut self.received,
+                Some(_) => &mut tapped_bytes,
             };
             let read = timeout_at(deadline, async {
                 match &mut self.wire {
-                    Wire::Bytes(stream) => stream.read_buf(&mut bytes).await,
-                    Wire::Ws(ws) => ws.read(&mut bytes).await,
+                    Wire::Bytes(stream) => stream.read_buf(bytes).await,
+                    Wire::Ws(ws) => ws.read(bytes).await,
                 }
             });
             let read = read.await;
             let ended = matches!(read, Ok(Ok(0) | Err(_)));
             match &mut self.tapped {
-                None => {
-                    self.received = bytes;
-                    self.closed |= ended;
-                }
+                None => self.closed |= ended,
                 Some(tapped) => {
                     self.wire_ended = ended;
                     let flow = if ended {
                         tapped.ended()
                     } else {
-                        tapped.received(&bytes)
+                        tapped.received(&tapped_bytes)
                     };
                     let left = deadline.saturating_duration_since(Instant::now());
                     // A server that takes nothing any more shows it by what it sends.

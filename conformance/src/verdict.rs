@@ -118,6 +118,14 @@ pub enum FailureClass {
     BrokenFraming,
     /// After the case the testee served nobody else any more.
     WitnessFailed,
+    /// The SDK told its app something else, or told it wrongly.
+    WrongEvent,
+    /// The SDK told its app of something that nobody expected.
+    ExtraEvent,
+    /// The SDK would not do what its app asked for.
+    RefusedByClient,
+    /// The adapter broke its contract.
+    Adapter,
     /// The runner's side: a file, or the back door.
     Harness,
 }
@@ -128,6 +136,7 @@ impl FailureClass {
     pub const fn verdict(self) -> Verdict {
         match self {
             FailureClass::NothingCame => Verdict::Inconclusive,
+            FailureClass::Adapter => Verdict::AdapterError,
             FailureClass::Harness => Verdict::HarnessError,
             _ => Verdict::Fail,
         }
@@ -149,6 +158,10 @@ impl FailureClass {
             FailureClass::NoConnection => "no connection",
             FailureClass::BrokenFraming => "broken framing",
             FailureClass::WitnessFailed => "the server does not serve others any more",
+            FailureClass::WrongEvent => "the SDK tells its app something else",
+            FailureClass::ExtraEvent => "the SDK tells its app too much",
+            FailureClass::RefusedByClient => "the SDK refuses",
+            FailureClass::Adapter => "the adapter broke its contract",
             FailureClass::Harness => "harness",
         }
     }

@@ -92,16 +92,15 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
         trace_all: args.trace == Trace::All,
         pause: pause::of(args.pause_at, &cases, suite)?,
         cases,
+        sdks: args.target.sdks().await?,
         ..defaults
     };
-    let needs_lanes = |session: &Session| {
-        session.is_exclusive() && (options.cases.is_empty() || options.cases.contains(&session.id))
+    let takes = |session: &&Session| match options.cases.is_empty() {
+        true => options.takes(session),
+        false => options.cases.contains(&session.id),
     };
-    let alone = suite
-        .sessions
-        .iter()
-        .filter(|session| needs_lanes(session))
-        .count();
+    let alone = suite.sessions.iter().filter(takes);
+    let alone = alone.filter(|session| session.is_exclusive()).count();
     // A start costs as much as a few cases.
     let lanes = MAX_LANES.min(alone / CASES_PER_LANE);
     let testees = args
@@ -118,11 +117,7 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
         complain(&error.to_string());
         EXIT_HARNESS
     })?;
-    let total = if options.cases.is_empty() {
-        suite.sessions.len()
-    } else {
-        options.cases.len()
-    };
+    let total = suite.sessions.iter().filter(takes).count();
     let progress = Arc::new(Progress::new(total, options.pause.is_none()));
     let teller = Arc::clone(&progress);
     let report = run_suite(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Suite, broken, complain, selects};
+use super::{EXIT_HARNESS, Suite, broken, complain, selects};
+use crate::sdk::Sdk;
 use crate::session::{Session, Transport};
 use crate::testee::{Starter, Testee};
 
@@ -16,9 +18,9 @@ pub(super) struct TargetArgs {
     #[arg(long, requires = "users", value_name = "HOST:PORT")]
     pub(super) server: Option<String>,
     /// The users file of a server that runs already.
-    #[arg(long, value_name = "FILE", conflicts_with = "testee")]
+    #[arg(long, value_name = "FILE")]
     pub(super) users: Option<PathBuf>,
-    /// A testee file, which says how to start the testee.
+    /// A testee file, which says how to start the testee. For a client SDK, the server options say what stands behind it.
     #[arg(long, value_name = "FILE")]
     pub(super) testee: Option<PathBuf>,
     /// What actors use whose case does not say.
@@ -30,10 +32,30 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// How to come by the testee.
+    /// True if this testee file is one of a client SDK.
+    fn is_sdk(&self, file: &Path) -> Result<bool, u8> {
+        Sdk::is_one(file).map_err(|error| complain(&error.to_string()))
+    }
+
+    /// The SDK under test, started; none where a server is tested.
+    pub(super) async fn sdks(&self) -> Result<Vec<Sdk>, u8> {
+        match &self.testee {
+            Some(file) if self.is_sdk(file)? => start_sdk(file).await.map(|sdk| vec![sdk]),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// How to come by the testee, or by the server behind it.
     pub(super) fn starter(&self) -> Result<Starter, u8> {
-        if let Some(file) = &self.testee {
-            return Ok(Starter::File(file.clone()));
+        match &self.testee {
+            Some(file) if !self.is_sdk(file)? => {
+                if self.users.is_some() {
+                    return Err(complain("--users and the testee file of a server exclude each other"));
+                }
+                return Ok(Starter::File(file.clone()));
+            }
+            // What is behind an SDK is chosen as if there were none.
+            _ => {}
         }
         if let Some(users) = &self.users {
             return Ok(Starter::Running {
@@ -67,6 +89,18 @@ impl TargetArgs {
 
 /// What does not take a connection in this time is not there.
 pub(super) const REACH_BUDGET: Duration = Duration::from_secs(5);
+
+/// Starts the SDK of a testee file; what it has to say goes to stderr.
+pub(super) async fn start_sdk(file: &Path) -> Result<Sdk, u8> {
+    let announce = |text: String| {
+        // Whoever has to dial in is told; without a reader nobody will.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    };
+    Sdk::start(file, announce).await.map_err(|error| {
+        complain(&format!("the adapter of {}: {error}", file.display()));
+        EXIT_HARNESS
+    })
+}
 
 /// The cases that the filters choose, by id; all where there is no filter.
 ///

@@ -5,6 +5,7 @@ use prost_reflect::{DynamicMessage, Value};
 use tidewire_codec::{Code, Flags, Frame, FrameType, Kind, RawFrame, limits};
 use tokio::time::Instant;
 
+use super::link::Refs;
 use super::{Miss, Player};
 use crate::ladder::Event;
 use crate::matcher::{Binds, show_message};
@@ -170,10 +171,10 @@ impl Player<'_> {
         }
         let bound = binds.into_new();
         self.world.set_all(bound);
-        if let (Some(name), Some(reference), Some(Some(link))) =
-            (&expect.to, reference, self.links.get_mut(actor))
+        if let (Some(name), Some(reference), Some(refs)) =
+            (&expect.to, reference, self.refs_mut(actor))
         {
-            link.answered(name, reference);
+            refs.answered(name, reference);
         }
         if frame_type == FrameType::LOGIN_OK
             && let Some(body) = body
@@ -224,10 +225,9 @@ impl Player<'_> {
                 ));
             }
         } else if is_reply {
-            let link = self.links.get(actor).and_then(Option::as_ref);
-            let open: Vec<u32> = match (&expect.to, link) {
-                (Some(name), Some(link)) => link.unanswered(name).to_vec(),
-                (None, Some(link)) => link.last_ref().into_iter().collect(),
+            let open: Vec<u32> = match (&expect.to, self.refs(actor)) {
+                (Some(name), Some(refs)) => refs.unanswered(name).to_vec(),
+                (None, Some(refs)) => refs.last_ref().into_iter().collect(),
                 (_, None) => Vec::new(),
             };
             // A frame that was sent as raw bytes has a `ref` that only its author knows.
@@ -249,6 +249,19 @@ impl Player<'_> {
             return Err(wrong("ref", "0".to_owned(), frame.reference.to_string()));
         }
         Ok(is_reply.then_some(frame.reference))
+    }
+
+    fn refs(&self, actor: usize) -> Option<&Refs> {
+        let own = self.links.get(actor).and_then(Option::as_ref);
+        own.map(|link| &link.refs)
+            .or_else(|| self.sdk(actor).map(|sdk| &sdk.refs))
+    }
+
+    fn refs_mut(&mut self, actor: usize) -> Option<&mut Refs> {
+        match self.links.get_mut(actor).and_then(Option::as_mut) {
+            Some(link) => Some(&mut link.refs),
+            None => self.sdks.get_mut(actor)?.as_mut().map(|sdk| &mut sdk.refs),
+        }
     }
 
     /// The type that a step names.
@@ -350,7 +363,7 @@ pub(crate) fn describe(frame: &RawFrame) -> String {
     format!("{}{code} {}", frame.frame_type, show_message(&body))
 }
 
-fn describe_all(expects: &[&Expect], types: &[FrameType]) -> String {
+pub(super) fn describe_all(expects: &[&Expect], types: &[FrameType]) -> String {
     let one = |(expect, frame_type): (&&Expect, &FrameType)| match &expect.code {
         Some(Known::Now(code)) => format!("{frame_type} {code}"),
         _ => frame_type.to_string(),

@@ -154,6 +154,17 @@ impl Player<'_> {
                     .await
                     .map_err(|miss| miss.of(actor))?;
             }
+            for actor in 0..self.sdks.len() {
+                if self.sdk(actor).is_some_and(|link| link.connected) {
+                    let fence = self.sdk_fence(actor).await;
+                    fence.map_err(|miss| miss.of(actor))?;
+                }
+            }
+        }
+        for actor in 0..self.sdks.len() {
+            if self.sdk(actor).is_some_and(|link| link.client.is_some()) {
+                self.sdk_is_quiet(actor).map_err(|miss| miss.of(actor))?;
+            }
         }
         Ok(())
     }

@@ -13,9 +13,7 @@ pub(super) struct Link {
     /// What LOGIN announced, in force from LOGIN_OK on.
     pub(super) max_frame: u32,
     next_ref: u32,
-    last_ref: Option<u32>,
-    /// Requests by the name of their step, each `ref` until it is answered.
-    named: HashMap<String, Vec<u32>>,
+    pub(super) refs: Refs,
 }
 
 impl Link {
@@ -26,8 +24,7 @@ impl Link {
             reading: true,
             max_frame: tidewire_codec::limits::MAX_FRAME_DEFAULT,
             next_ref: 1,
-            last_ref: None,
-            named: HashMap::new(),
+            refs: Refs::default(),
         }
     }
 
@@ -37,11 +34,21 @@ impl Link {
         self.next_ref += 1;
         reference
     }
+}
 
+/// Which `ref` answers which step.
+#[derive(Default)]
+pub(super) struct Refs {
+    last: Option<u32>,
+    /// Requests by the name of their step, each `ref` until it is answered.
+    named: HashMap<String, Vec<u32>>,
+}
+
+impl Refs {
     /// Remembers a request that was sent.
     pub(super) fn asked(&mut self, name: Option<&str>, reference: u32) {
         if reference != 0 {
-            self.last_ref = Some(reference);
+            self.last = Some(reference);
         }
         if let Some(name) = name {
             self.named
@@ -65,7 +72,7 @@ impl Link {
 
     /// The request that was sent last.
     pub(super) fn last_ref(&self) -> Option<u32> {
-        self.last_ref
+        self.last
     }
 
     /// A request got its answer.

@@ -30,8 +30,8 @@ impl Player<'_> {
         let max_frame = announced(&body);
         let link = self.link(actor)?;
         let reference = link.new_ref();
-        link.rename(login.name.as_deref());
-        link.asked(login.name.as_deref(), reference);
+        link.refs.rename(login.name.as_deref());
+        link.refs.asked(login.name.as_deref(), reference);
         link.max_frame = max_frame.unwrap_or(tidewire_codec::limits::MAX_FRAME_DEFAULT);
         let body = body.encode_to_vec().into();
         let frame = RawFrame {
@@ -178,6 +178,7 @@ pub(super) fn plain(frame_type: FrameType) -> Expect {
         flags: None,
         body: None,
         exact: false,
+        silent: false,
         proves: Vec::new(),
     }
 }

@@ -21,7 +21,10 @@ impl Player<'_> {
         let frame_type = self.frame_type(&send.frame)?;
         let times = send.times.eval_int(&self.world).map_err(Miss::harness)?;
         let times = usize::try_from(times).map_err(Miss::harness)?;
-        let flags = send.flags.eval_int(&self.world).map_err(Miss::harness)?;
+        let flags = match &send.flags {
+            Some(flags) => flags.eval_int(&self.world).map_err(Miss::harness)?,
+            None => 0,
+        };
         let flags = Flags(u8::try_from(flags).map_err(Miss::harness)?);
         let reference = match &send.reference {
             Some(expr) => Some(expr.eval_int(&self.world).map_err(Miss::harness)?),
@@ -35,7 +38,7 @@ impl Player<'_> {
         let asks = frame_type
             .info()
             .is_none_or(|info| info.kind == Kind::Request);
-        self.link(actor)?.rename(send.name.as_deref());
+        self.link(actor)?.refs.rename(send.name.as_deref());
         let mut bytes = BytesMut::new();
         for number in 0..times {
             let body = self.payload(send, number)?;
@@ -45,7 +48,7 @@ impl Player<'_> {
                 None if asks => link.new_ref(),
                 None => 0,
             };
-            link.asked(send.name.as_deref(), reference);
+            link.refs.asked(send.name.as_deref(), reference);
             let frame = RawFrame {
                 flags,
                 frame_type,
@@ -63,7 +66,7 @@ impl Player<'_> {
         self.send_swept(index, actor, &bytes).await
     }
 
-    fn payload(&self, send: &Send, number: usize) -> Result<Vec<u8>, Miss> {
+    pub(super) fn payload(&self, send: &Send, number: usize) -> Result<Vec<u8>, Miss> {
         payload(send, &self.world.each(number)).map_err(Miss::harness)
     }
 
@@ -118,7 +121,9 @@ impl Player<'_> {
                 self.send_bytes(actor, &spoiled).await?;
                 self.after_bit(actor).await
             }
-            Variant::Plain | Variant::Value(_) => self.send_bytes(actor, bytes).await,
+            Variant::Plain | Variant::Value(_) | Variant::Bound(_) => {
+                self.send_bytes(actor, bytes).await
+            }
         }
     }
 

@@ -16,6 +16,11 @@ impl Player<'_> {
     /// Plays one step.
     pub(super) async fn step(&mut self, index: usize, step: &Step) -> Result<(), Miss> {
         let actor = step.actor.unwrap_or_default();
+        if let Some(actor) = step.actor
+            && self.sdk(actor).is_some()
+        {
+            return self.sdk_step(actor, step).await;
+        }
         match &step.action {
             Action::Connect {
                 preface,
@@ -110,6 +115,7 @@ impl Player<'_> {
                     .await
                     .map_err(Miss::harness)
             }
+            Action::Sdk(_) => Err(Miss::harness("only an SDK under test can do this")),
             Action::Bind(binds) => {
                 for (name, expr) in binds {
                     let value = expr.eval(&self.world).map_err(Miss::harness)?;
@@ -196,7 +202,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn credit(&mut self, expect: Option<&Expect>) {
+    pub(super) fn credit(&mut self, expect: Option<&Expect>) {
         self.proved.extend(
             expect
                 .into_iter()
@@ -327,7 +333,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn millis(&self, expr: &Expr) -> Result<u64, Miss> {
+    pub(super) fn millis(&self, expr: &Expr) -> Result<u64, Miss> {
         u64::try_from(expr.eval_int(&self.world).map_err(Miss::harness)?).map_err(Miss::harness)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use super::Shared;
-use crate::player::{Played, Player, Probe, Stage, Variant};
+use crate::player::{Cast, Played, Player, Probe, Stage, Variant};
 use crate::report::CaseReport;
 use crate::session::{Need, Session, Sweep, Transport};
 use crate::spec::{Requirement, Requirements};
@@ -67,16 +67,18 @@ pub(super) async fn play_case(
     session: &Arc<Session>,
     stage: &Stage,
 ) -> CaseReport {
-    if let Some((verdict, reason)) = unplayable(
+    let by_server = unplayable(
         session,
         &stage.testee,
         stage.transport,
         shared.probe.as_ref(),
-    ) {
+    );
+    if let Some((verdict, reason)) = by_server.or_else(|| stage.sdks_lack(session)) {
         return CaseReport::unplayed(session, verdict, reason);
     }
     if let Some(twin) = &session.twin
         && !shared.options.ignore_blocks
+        && shared.is_played(twin)
     {
         match shared.verdict_of(twin).await {
             Some(Verdict::Pass | Verdict::NonStrict | Verdict::Observed) => {}
@@ -166,12 +168,23 @@ async fn play_variants(
     session: &Arc<Session>,
     stage: &Stage,
 ) -> (Vec<Played>, usize) {
+    let casts = stage.casts(session);
+    let [cast] = &casts[..] else {
+        return (
+            play_casts(shared, session, stage, &casts).await,
+            casts.len(),
+        );
+    };
     let one = |variant| {
         play_one(
             Arc::clone(shared),
             Arc::clone(session),
             stage.clone(),
-            variant,
+            match variant {
+                Variant::Plain => cast.variant(session),
+                variant => variant,
+            },
+            cast.clone(),
         )
     };
     let (mut played, rest): (Vec<Played>, Vec<Variant>) = match &session.sweep {
@@ -224,14 +237,31 @@ async fn play_variants(
     (played, expected)
 }
 
+/// Plays a case once for each cast of it.
+async fn play_casts(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    stage: &Stage,
+    casts: &[Cast],
+) -> Vec<Played> {
+    let mut played = Vec::new();
+    for cast in casts {
+        let (shared, session) = (Arc::clone(shared), Arc::clone(session));
+        let variant = cast.variant(&session);
+        played.push(play_one(shared, session, stage.clone(), variant, cast.clone()).await);
+    }
+    played
+}
+
 async fn play_one(
     shared: Arc<Shared>,
     session: Arc<Session>,
     stage: Stage,
     variant: Variant,
+    cast: Cast,
 ) -> Played {
     let _permit = shared.permits.acquire().await;
-    Player::play(&stage, &session, variant, shared.number()).await
+    Player::play(&stage, &session, variant, shared.number(), &cast).await
 }
 
 /// Values of a sweep are literals.

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Admin, Expect, Known, Login, Need, Payload, Session, Step, Sweep};
+use super::client::variables;
+use super::{
+    Action, Admin, Expect, Known, Login, Need, Payload, SdkAction, Send, Session, Step, Sweep,
+};
 use crate::matcher::{Matcher, Use};
 use crate::spec::Requirements;
 use crate::tree::Fault;
@@ -30,10 +33,11 @@ pub(super) fn check(
         for id in step.proofs() {
             match requirements.get(id) {
                 None => checker.fault(step.line, format!("there is no requirement {id}")),
-                Some(found) if found.role == "client" => {
+                Some(found) if !found.is_of(session.role) => {
+                    let whose = &found.role;
                     checker.fault(
                         step.line,
-                        format!("{id} is the client's: a server cannot prove it"),
+                        format!("{id} is the {whose}'s: this case cannot prove it"),
                     );
                 }
                 Some(_) => {}
@@ -79,7 +83,7 @@ impl<'a> Checker<'a> {
             None if session.is_negative() => {
                 self.fault(
                     1,
-                    "a case whose last proof is an ERROR or a GOAWAY names its `twin`",
+                    "a case whose last proof is an ERROR or a GOAWAY, or that spoils the wire, names its `twin`",
                 );
             }
             Some(twin) => match all.get(twin) {
@@ -117,21 +121,7 @@ impl<'a> Checker<'a> {
             }
             Action::Login(login) => self.login(login, step),
             Action::Send(send) => {
-                self.known(&send.frame, line);
-                match &send.body {
-                    Payload::Empty => {}
-                    Payload::Fields(body) => {
-                        body.visit(&mut |expr| self.read_in_send(expr, line, true))
-                    }
-                    Payload::Raw(expr) => self.read(expr, line),
-                }
-                [&send.extra, &send.reference]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|expr| self.read(expr, line));
-                [&send.flags, &send.times]
-                    .into_iter()
-                    .for_each(|expr| self.read(expr, line));
+                self.sent(send, line);
                 if let (Some(name), Some(actor)) = (&send.name, step.actor) {
                     self.sends.push((actor, name));
                 }
@@ -156,6 +146,7 @@ impl<'a> Checker<'a> {
                     self.define(name, line);
                 }
             }
+            Action::Sdk(action) => self.sdk(action, step),
             Action::Quiet
             | Action::Closed
             | Action::Reading(_)
@@ -165,11 +156,89 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn sent(&mut self, send: &'a Send, line: usize) {
+        self.known(&send.frame, line);
+        match &send.body {
+            Payload::Empty => {}
+            Payload::Fields(body) => body.visit(&mut |expr| self.read_in_send(expr, line, true)),
+            Payload::Raw(expr) => self.read(expr, line),
+        }
+        [&send.extra, &send.reference, &send.flags]
+            .into_iter()
+            .flatten()
+            .for_each(|expr| self.read(expr, line));
+        self.read(&send.times, line);
+    }
+
+    fn sdk(&mut self, action: &'a SdkAction, step: &Step) {
+        let line = step.line;
+        match action {
+            SdkAction::Open(arguments) | SdkAction::App { arguments, .. } => {
+                arguments.iter().for_each(|(_, expr)| self.read(expr, line));
+            }
+            SdkAction::Sees {
+                expect,
+                times,
+                name,
+            } => {
+                self.read(times, line);
+                self.expect(expect, step);
+                if let (Some(name), Some(actor)) = (name, step.actor) {
+                    self.sends.push((actor, name));
+                }
+            }
+            SdkAction::Inject { send, to, .. } => {
+                self.sent(send, line);
+                if let Some(actor) = step.actor {
+                    self.is_answerable(to.as_deref(), actor, line);
+                    self.sends
+                        .extend(send.name.as_deref().map(|name| (actor, name)));
+                }
+            }
+            SdkAction::Wire(rules) => {
+                let mut used = Vec::new();
+                for rule in rules {
+                    variables(rule, &mut |name, line| used.push((name.to_owned(), line)));
+                }
+                for (name, line) in used {
+                    if !self.is_known(&name, false) {
+                        self.fault(line, format!("${name} has no value here"));
+                    }
+                }
+            }
+            SdkAction::Event { to, matcher, .. } => {
+                if let Some(actor) = step.actor {
+                    self.is_answerable(to.as_deref(), actor, line);
+                }
+                if let Some(matcher) = matcher {
+                    self.matcher(matcher, line);
+                }
+            }
+            SdkAction::State(matcher) => self.matcher(matcher, line),
+            SdkAction::Clock(ms) => self.read(ms, line),
+            SdkAction::Unseen(_)
+            | SdkAction::Refuse(_)
+            | SdkAction::NoEvent(_)
+            | SdkAction::Crash => {}
+        }
+    }
+
+    fn is_answerable(&mut self, to: Option<&str>, actor: usize, line: usize) {
+        if let Some(to) = to
+            && !self.sends.contains(&(actor, to))
+        {
+            self.fault(line, format!("nothing of this actor is named {to:?}"));
+        }
+    }
+
     fn login(&mut self, login: &'a Login, step: &Step) {
         login.body.visit(&mut |expr| self.read(expr, step.line));
         let Some(actor) = step.actor else { return };
         if let Some(name) = &login.name {
             self.sends.push((actor, name));
+        }
+        if let Some(matcher) = &login.seen {
+            self.matcher(matcher, step.line);
         }
         if let Some(matcher) = &login.ok {
             self.matcher(matcher, step.line);
@@ -290,6 +359,20 @@ impl<'a> Checker<'a> {
 impl Session {
     /// True if what the case shows last is an ERROR or a GOAWAY.
     fn is_negative(&self) -> bool {
+        let is_spoilt = |step: &Step| match &step.action {
+            Action::Cut => self.is_client(),
+            Action::Sdk(action) => matches!(
+                action,
+                SdkAction::Inject { .. }
+                    | SdkAction::Wire(_)
+                    | SdkAction::Refuse(_)
+                    | SdkAction::Crash
+            ),
+            _ => false,
+        };
+        if self.steps.iter().any(is_spoilt) {
+            return true;
+        }
         let is_error = |expect: &Expect| matches!(&expect.frame, Known::Now(frame) if matches!(*frame, FrameType::ERROR | FrameType::GOAWAY));
         let proofs = self
             .steps

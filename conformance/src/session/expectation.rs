@@ -26,6 +26,7 @@ pub(super) fn expect(verb: &str, value: Node, fields: &mut Fields) -> Parsed<Exp
         flags: fields.take("flags").map(flags).transpose()?,
         body,
         exact: fields.take("exact").map_or(Ok(false), Node::boolean)?,
+        silent: fields.take("silent").map_or(Ok(false), Node::boolean)?,
         proves: Vec::new(),
     })
 }
@@ -106,9 +107,6 @@ fn matcher(fields: &mut Fields, frame: &Known<FrameType>) -> Parsed<Option<Match
     })?;
     Matcher::parse(&message, body.fields()?).map(Some)
 }
-
-/// No flag is set.
-pub(super) const NO_FLAGS: Expr = Expr::Literal(Val::Int(0));
 
 /// Header flags: a list of names, the number, or a variable.
 pub(super) fn flags(node: Node) -> Parsed<Expr> {

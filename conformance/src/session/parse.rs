@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::verbs::{Cast, ONCE, step};
 use super::{Actor, Need, Outcome, Parsed, Session, Step, Sweep, Transport};
+use crate::adapter::Role;
 use crate::names;
 use crate::session::Action;
 use crate::tree::{self, Fault, Fields, Node};
-use crate::value::untyped_expr;
+use crate::value::{Expr, Val, untyped_expr};
 
 /// Reads one file.
 pub(super) fn session(id: &str, path: &Path, text: &str) -> Parsed<Session> {
@@ -30,7 +31,14 @@ pub(super) fn session(id: &str, path: &Path, text: &str) -> Parsed<Session> {
     } else if loose_end {
         return Err(Fault::new(1, "loose_end needs a `note` that says why"));
     }
+    let role = head.take("role").map_or(Ok(Role::Server), role)?;
     let actors = actors(head.need("actors")?)?;
+    if actors.iter().any(|actor| actor.testee) != (role == Role::Client) {
+        return Err(Fault::new(
+            1,
+            "the actors of a case with role client, and only they, are the testee",
+        ));
+    }
     let cast = Cast { actors: &actors };
     let nodes = head.need("step")?.list()?;
     let steps: Vec<Step> = nodes
@@ -49,11 +57,21 @@ pub(super) fn session(id: &str, path: &Path, text: &str) -> Parsed<Session> {
         twin,
         path: path.to_owned(),
         source: text.into(),
+        role,
         actors,
         steps,
         sweep,
         loose_end,
     })
+}
+
+fn role(node: Node) -> Parsed<Role> {
+    let line = node.line;
+    match node.text()?.as_str() {
+        "server" => Ok(Role::Server),
+        "client" => Ok(Role::Client),
+        other => Err(Fault::new(line, format!("unknown role {other:?}"))),
+    }
 }
 
 const FAULTS: [&str; 3] = ["store-full", "max-inbox", "max-group-members"];
@@ -101,12 +119,14 @@ fn actors(node: Node) -> Parsed<Vec<Actor>> {
         let user = text(fields.take("user"))?;
         let device = text(fields.take("device"))?;
         let transport = fields.take("transport").map(transport).transpose()?;
+        let testee = fields.take("testee").map_or(Ok(false), Node::boolean)?;
         fields.finish("an actor")?;
         actors.push(Actor {
             name,
             user,
             device,
             transport,
+            testee,
         });
     }
     if actors.is_empty() {
@@ -171,12 +191,15 @@ fn sweep(node: Node, steps: &[Step]) -> Parsed<Sweep> {
             }
         }
         "values" => {
-            let values = fields
-                .need("values")?
-                .list()?
-                .into_iter()
-                .map(untyped_expr)
-                .collect::<Parsed<Vec<_>>>()?;
+            let values = match fields.take("range") {
+                Some(range) => numbers(range)?,
+                None => fields
+                    .need("values")?
+                    .list()?
+                    .into_iter()
+                    .map(untyped_expr)
+                    .collect::<Parsed<Vec<_>>>()?,
+            };
             if values.is_empty() {
                 return Err(Fault::new(line, "a sweep over no values"));
             }
@@ -194,6 +217,28 @@ fn sweep(node: Node, steps: &[Step]) -> Parsed<Sweep> {
     fields.finish("a sweep")?;
     Ok(sweep)
 }
+
+/// `[first, last]` as every number from one to the other.
+fn numbers(node: Node) -> Parsed<Vec<Expr>> {
+    let line = node.line;
+    let ends: Vec<i128> = node
+        .list()?
+        .into_iter()
+        .map(Node::int)
+        .collect::<Parsed<_>>()?;
+    match ends[..] {
+        [first, last] if first <= last && last - first < MAX_RANGE => Ok((first..=last)
+            .map(|number| Expr::Literal(Val::Int(number)))
+            .collect()),
+        _ => Err(Fault::new(
+            line,
+            "a range has its first and its last number",
+        )),
+    }
+}
+
+/// More results than this are no case.
+const MAX_RANGE: i128 = 10_000;
 
 fn outcome(node: Node) -> Parsed<Outcome> {
     let line = node.line;

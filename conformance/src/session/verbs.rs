@@ -3,8 +3,11 @@
 use prost_reflect::MessageDescriptor;
 use tidewire_codec::FrameType;
 
-use super::expectation::{NO_FLAGS, expect, expects, flags, frame};
-use super::{Action, Actor, Admin, FaultSwitch, Known, Login, Parsed, Payload, Send, Step};
+use super::client;
+use super::expectation::{expect, expects, flags, frame};
+use super::{
+    Action, Actor, Admin, FaultSwitch, Known, Login, Parsed, Payload, SdkAction, Send, Step,
+};
 use crate::body::Body;
 use crate::matcher::Matcher;
 use crate::names;
@@ -62,6 +65,7 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
     let is_key = |verb: &str| verb == "raw" && fields.has("login");
     let mut verbs = VERBS
         .iter()
+        .chain(&client::VERBS)
         .filter(|verb| fields.has(verb) && !is_key(verb));
     let verb = match (verbs.next(), verbs.next()) {
         (Some(verb), None) => *verb,
@@ -76,8 +80,23 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
             ));
         }
     };
+    let is_sdk = actor
+        .and_then(|actor| cast.actors.get(actor))
+        .is_some_and(|actor| actor.testee);
+    let is_allowed = match is_sdk {
+        true => client::VERBS.contains(&verb) || client::SHARED.contains(&verb),
+        false => !client::VERBS.contains(&verb),
+    };
+    if !is_allowed {
+        let whom = if is_sdk {
+            "an SDK"
+        } else {
+            "an actor of the runner"
+        };
+        return Err(Fault::new(line, format!("`{verb}` is not for {whom}")));
+    }
     let needs_actor = !matches!(verb, "clock" | "restart" | "admin" | "fault" | "bind");
-    if needs_actor != actor.is_some() {
+    if needs_actor != actor.is_some() && !(is_sdk && verb == "clock") {
         let problem = if needs_actor {
             "needs an `actor`"
         } else {
@@ -86,7 +105,11 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
         return Err(Fault::new(line, format!("`{verb}` {problem}")));
     }
     let value = fields.need(verb)?;
-    let action = action(verb, value, &mut fields, cast)?;
+    let action = if is_sdk && (client::VERBS.contains(&verb) || verb == "clock") {
+        Action::Sdk(client::action(verb, value, &mut fields)?)
+    } else {
+        action(verb, value, &mut fields, cast, is_sdk)?
+    };
     fields.finish(&format!("a `{verb}` step"))?;
     let observes = match &action {
         Action::Expect { .. } | Action::ExpectSet(_) | Action::OneOf(_) => true,
@@ -95,6 +118,16 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
         // The upgrade to WebSocket is an answer; on a byte stream the server has said nothing yet.
         Action::Connect { .. } => true,
         Action::Restart { goaways, .. } => !goaways.is_empty(),
+        // What an SDK sends has to pass the wire as it was asked for.
+        Action::Send(send) => is_sdk && !send.offline,
+        Action::Sdk(action) => matches!(
+            action,
+            SdkAction::Sees { .. }
+                | SdkAction::Unseen(_)
+                | SdkAction::Event { .. }
+                | SdkAction::NoEvent(_)
+                | SdkAction::State(_)
+        ),
         _ => false,
     };
     if !observes && !proves.is_empty() {
@@ -111,7 +144,13 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
     })
 }
 
-fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Parsed<Action> {
+fn action(
+    verb: &str,
+    value: Node,
+    fields: &mut Fields,
+    cast: &Cast<'_>,
+    is_sdk: bool,
+) -> Parsed<Action> {
     let line = value.line;
     Ok(match verb {
         "connect" => {
@@ -126,7 +165,7 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
                 refused,
             }
         }
-        "login" => Action::Login(login(value, fields)?),
+        "login" => Action::Login(login(value, fields, is_sdk)?),
         "send" => Action::Send(send(value, fields)?),
         "expect" | "error" => {
             let times = times(fields)?;
@@ -191,7 +230,7 @@ fn action(verb: &str, value: Node, fields: &mut Fields, cast: &Cast<'_>) -> Pars
 /// The number of times where a step says nothing.
 pub(crate) const ONCE: Expr = Expr::Literal(Val::Int(1));
 
-fn times(fields: &mut Fields) -> Parsed<Expr> {
+pub(super) fn times(fields: &mut Fields) -> Parsed<Expr> {
     let Some(node) = fields.take("times") else {
         return Ok(ONCE);
     };
@@ -247,7 +286,7 @@ fn message(frame: FrameType, line: usize) -> Parsed<MessageDescriptor> {
         .ok_or_else(|| Fault::new(line, format!("{frame} has no fields that are known here")))
 }
 
-fn login(value: Node, fields: &mut Fields) -> Parsed<Login> {
+fn login(value: Node, fields: &mut Fields, is_sdk: bool) -> Parsed<Login> {
     let line = value.line;
     let mut absent = Vec::new();
     let mut table = value.fields()?;
@@ -261,6 +300,18 @@ fn login(value: Node, fields: &mut Fields) -> Parsed<Login> {
     let message = message(FrameType::LOGIN, line)?;
     for name in &absent {
         crate::body::field(&message, name, line)?;
+    }
+    // What an SDK sends in LOGIN is its own affair; a case says what it has to hold.
+    let mut seen = None;
+    if is_sdk {
+        let asked = std::mem::take(&mut table.entries);
+        seen = Some(Matcher::parse(
+            &message,
+            Fields {
+                line,
+                entries: asked,
+            },
+        )?);
     }
     let body = Body::parse(message, table)?;
     let ok = fields.take("ok").map(Node::fields).transpose()?;
@@ -286,11 +337,12 @@ fn login(value: Node, fields: &mut Fields) -> Parsed<Login> {
         ok,
         synced,
         raw,
+        seen,
         name,
     })
 }
 
-fn send(value: Node, fields: &mut Fields) -> Parsed<Send> {
+pub(super) fn send(value: Node, fields: &mut Fields) -> Parsed<Send> {
     let line = value.line;
     let frame = frame(value)?;
     let message = |line| match &frame {
@@ -313,10 +365,11 @@ fn send(value: Node, fields: &mut Fields) -> Parsed<Send> {
         frame,
         body,
         extra: fields.take("extra").map(bytes_expr).transpose()?,
-        flags: fields.take("flags").map_or(Ok(NO_FLAGS), flags)?,
+        flags: fields.take("flags").map(flags).transpose()?,
         reference: fields.take("ref").map(untyped_expr).transpose()?,
         name: fields.take("as").map(Node::text).transpose()?,
         times,
+        offline: fields.take("offline").map_or(Ok(false), Node::boolean)?,
     })
 }
 
@@ -353,7 +406,7 @@ fn admin(verb: &str, line: usize, fields: &mut Fields) -> Parsed<Admin> {
 }
 
 /// `30d`, `1h30m`, `250ms`, or a variable that counts milliseconds: as milliseconds.
-fn duration(node: Node) -> Parsed<Expr> {
+pub(super) fn duration(node: Node) -> Parsed<Expr> {
     let line = node.line;
     let text = node.text()?;
     match variable(&text, line)? {

@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -57,6 +58,31 @@ pub(super) async fn connect(
         Err(Error::Http(response)) => Err(OpenError::Refused(response.status().as_u16())),
         Err(error) => Err(bad(error.to_string())),
     }
+}
+
+/// Answers the upgrade of a client that offers the subprotocol.
+pub(super) async fn accept(socket: TcpStream) -> io::Result<WsWire> {
+    let stream = tokio_tungstenite::accept_hdr_async(socket, choose).await;
+    stream.map(WsWire).map_err(io::Error::other)
+}
+
+#[expect(clippy::result_large_err, reason = "the library's signature")]
+fn choose(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    let offered = request.headers().get_all("Sec-WebSocket-Protocol");
+    let mut names = offered
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','));
+    if names.any(|name| name.trim() == SUBPROTOCOL) {
+        let selected = HeaderValue::from_static(SUBPROTOCOL);
+        response
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", selected);
+        return Ok(response);
+    }
+    let mut refusal = ErrorResponse::new(Some(format!("offer the subprotocol {SUBPROTOCOL}")));
+    *refusal.status_mut() = StatusCode::BAD_REQUEST;
+    Err(refusal)
 }
 
 impl WsWire {

@@ -78,8 +78,8 @@ impl<'a> Samples<'a> {
                     expr.eval_int(&self.names)
                         .map_err(|error| format!("its header: {error}"))
                 };
-                let flags = match number(&send.flags) {
-                    Ok(flags) => Flags(u8::try_from(flags).unwrap_or_default()),
+                let flags = match send.flags.as_ref().map(number).transpose() {
+                    Ok(flags) => Flags(u8::try_from(flags.unwrap_or_default()).unwrap_or_default()),
                     Err(why) => return Some(Sample::Unknown(why)),
                 };
                 let given = match send.reference.as_ref().map(number).transpose() {

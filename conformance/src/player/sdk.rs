@@ -1,0 +1,529 @@
+//! An actor that an SDK plays: its adapter, its gate, and what passed or was told and is not yet looked at.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
+use tempfile::TempDir;
+use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
+use tokio::time::{Instant, sleep_until};
+
+use super::link::Refs;
+use super::{Cast, Miss, Player};
+use crate::adapter::{Adapter, AdapterFault, AdapterPool, Answer, ClientEvents, Event as Told};
+use crate::ladder::{Event, Ladder};
+use crate::sdk::gate::{End, Gate, Seen};
+use crate::session::{Session, Transport};
+use crate::value::{Scope, Val, hex};
+use crate::verdict::FailureClass;
+
+/// The time that an op may take: it is no message over a network, but a busy machine is slow.
+const OP_BUDGET: Duration = Duration::from_secs(6);
+
+/// An actor that an SDK plays.
+pub(super) struct SdkLink {
+    pub(super) pool: Arc<AdapterPool>,
+    /// The case kills the adapter, so it has one of its own.
+    is_own: bool,
+    /// The actor of a case for servers: the app does only what the file says, and so must the SDK.
+    pub(super) is_led: bool,
+    pub(super) client: Option<Client>,
+    pub(super) gate: Option<Gate>,
+    store: Option<TempDir>,
+    opened: usize,
+    /// A session is up as far as the wire tells.
+    pub(super) connected: bool,
+    /// A connection is there, logged in or not.
+    pub(super) is_open: bool,
+    /// How often this client knocked.
+    pub(super) arrivals: u64,
+    pub(super) manual_clock: bool,
+    pub(super) from_sdk: VecDeque<RawFrame>,
+    pub(super) to_sdk: VecDeque<Passed>,
+    pub(super) told: VecDeque<Told>,
+    pub(super) refs: Refs,
+    /// The names that the adapter knows requests by, by their `ref` on this connection.
+    pub(super) labels: HashMap<u32, String>,
+    /// The same by the name of the step.
+    pub(super) named: HashMap<String, String>,
+    next_label: usize,
+}
+
+/// What came for the SDK.
+#[derive(Clone, Debug)]
+pub(super) enum Passed {
+    Frame(RawFrame),
+    Closed(End),
+}
+
+/// A client of the adapter that is open.
+pub(super) struct Client {
+    adapter: Adapter,
+    name: String,
+    events: ClientEvents,
+}
+
+impl SdkLink {
+    /// The links of a case, one for each actor that an SDK plays.
+    pub(super) fn cast(session: &Session, cast: &Cast) -> Vec<Option<SdkLink>> {
+        let is_own = crate::sdk::bind::crashes(session);
+        let link = |pool: &Option<Arc<AdapterPool>>| {
+            pool.as_ref().map(|pool| SdkLink {
+                pool: Arc::clone(pool),
+                is_own,
+                is_led: !session.is_client(),
+                client: None,
+                gate: None,
+                store: None,
+                opened: 0,
+                connected: false,
+                is_open: false,
+                arrivals: 0,
+                manual_clock: false,
+                from_sdk: VecDeque::new(),
+                to_sdk: VecDeque::new(),
+                told: VecDeque::new(),
+                refs: Refs::default(),
+                labels: HashMap::new(),
+                named: HashMap::new(),
+                next_label: 1,
+            })
+        };
+        cast.0.iter().map(link).collect()
+    }
+
+    /// A name for a message or a request, which the adapter repeats.
+    pub(super) fn new_label(&mut self, step: Option<&str>) -> String {
+        let label = format!("n{}", self.next_label);
+        self.next_label += 1;
+        if let Some(step) = step {
+            self.named.insert(step.to_owned(), label.clone());
+        }
+        label
+    }
+
+    /// Takes in what passed and what was told, without waiting.
+    fn catch_up(&mut self, actor: usize, ladder: &mut Ladder) -> Result<(), Miss> {
+        while let Some(seen) = self
+            .gate
+            .as_mut()
+            .and_then(|gate| gate.seen.try_recv().ok())
+        {
+            self.pass(actor, seen, ladder)?;
+        }
+        while let Some(told) = self
+            .client
+            .as_mut()
+            .and_then(|client| client.events.try_recv().ok())
+        {
+            self.hear(actor, told, ladder);
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, actor: usize, seen: Seen, ladder: &mut Ladder) -> Result<(), Miss> {
+        let note = |text: String| Event::Note {
+            actor: Some(actor),
+            text,
+        };
+        match seen {
+            Seen::Opened => {
+                ladder.push(note("the SDK connects".to_owned()));
+                self.labels.clear();
+                self.is_open = true;
+                self.arrivals += 1;
+            }
+            Seen::Refused => {
+                ladder.push(note("the SDK connects, and is turned away".to_owned()));
+                self.arrivals += 1;
+            }
+            Seen::Note(text) => ladder.push(note(text)),
+            Seen::Broken(what) => {
+                ladder.push(note(format!("the SDK sent no frames: {what}")));
+                return Err(Miss::new(
+                    FailureClass::BrokenFraming,
+                    "a preface, then whole frames",
+                    what,
+                ));
+            }
+            Seen::Closed(end) => {
+                let who = match end {
+                    End::Sdk => "the SDK closes",
+                    End::Server => "the server closes",
+                    End::Tap => "the connection is cut",
+                };
+                ladder.push(note(who.to_owned()));
+                self.connected = false;
+                self.is_open = false;
+                self.to_sdk.push_back(Passed::Closed(end));
+            }
+            Seen::ToSdk(frame) => {
+                ladder.push(Event::Received {
+                    actor,
+                    frame: frame.clone(),
+                });
+                self.to_sdk.push_back(Passed::Frame(frame));
+            }
+            Seen::FromSdk(frame) => {
+                ladder.push(Event::Sent {
+                    actor,
+                    frame: frame.clone(),
+                });
+                let wrong = ill_formed(&frame);
+                self.from_sdk.push_back(frame);
+                if let Some(miss) = wrong {
+                    return Err(miss);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, actor: usize, told: Told, ladder: &mut Ladder) {
+        ladder.push(Event::Note {
+            actor: Some(actor),
+            text: format!("tells: {}", told.describe()),
+        });
+        self.told.push_back(told);
+    }
+
+    /// Ends once something new passed or was told, or the adapter is gone.
+    async fn news(&mut self) -> News {
+        let (Some(gate), Some(client)) = (&mut self.gate, &mut self.client) else {
+            return News::Gone;
+        };
+        tokio::select! {
+            seen = gate.seen.recv() => seen.map_or(News::Gone, News::Seen),
+            told = client.events.recv() => told.map_or(News::Gone, News::Told),
+        }
+    }
+}
+
+enum News {
+    Seen(Seen),
+    Told(Told),
+    Gone,
+}
+
+/// What holds for every frame of a client.
+fn ill_formed(frame: &RawFrame) -> Option<Miss> {
+    let wrong = |expected: &str, got: String| {
+        Some(Miss {
+            at: format!("the header of {}", frame.frame_type),
+            ..Miss::new(FailureClass::WrongHeader, expected, got)
+        })
+    };
+    if frame.flags.0 & Flags::RESERVED.0 != 0 {
+        return wrong("flag bits 3 to 6 are clear", frame.flags.to_string());
+    }
+    let is_reply = frame.flags.contains(Flags::REPLY);
+    match frame.frame_type.info().map(|info| info.kind) {
+        Some(Kind::Event) if frame.reference != 0 || is_reply => wrong(
+            "an event has ref 0 and REPLY clear",
+            format!("ref {} flags {}", frame.reference, frame.flags),
+        ),
+        Some(Kind::Request) if frame.reference == 0 || is_reply => wrong(
+            "a request has a ref and REPLY clear",
+            format!("ref {} flags {}", frame.reference, frame.flags),
+        ),
+        _ => None,
+    }
+}
+
+impl Player<'_> {
+    /// The link of an actor that an SDK plays.
+    pub(super) fn sdk(&self, actor: usize) -> Option<&SdkLink> {
+        self.sdks.get(actor)?.as_ref()
+    }
+
+    /// The same, for a step of such an actor.
+    pub(super) fn sdk_mut(&mut self, actor: usize) -> Result<&mut SdkLink, Miss> {
+        let link = self.sdks.get_mut(actor).and_then(Option::as_mut);
+        link.ok_or_else(|| Miss::harness("no SDK plays this actor"))
+    }
+
+    /// Takes in what is there already.
+    pub(super) fn catch_up(&mut self, actor: usize) -> Result<(), Miss> {
+        let Some(Some(link)) = self.sdks.get_mut(actor) else {
+            return Ok(());
+        };
+        link.catch_up(actor, &mut self.ladder)
+    }
+
+    /// Waits until `look` finds something in what passed and was told; `None` when the time is over.
+    pub(super) async fn watch<T>(
+        &mut self,
+        actor: usize,
+        until: Instant,
+        mut look: impl FnMut(&mut SdkLink) -> Option<T>,
+    ) -> Result<Option<T>, Miss> {
+        loop {
+            self.catch_up(actor)?;
+            let Some(Some(link)) = self.sdks.get_mut(actor) else {
+                return Err(Miss::harness("no SDK plays this actor"));
+            };
+            if let Some(found) = look(link) {
+                return Ok(Some(found));
+            }
+            let news = tokio::select! {
+                news = link.news() => news,
+                () = sleep_until(until) => return Ok(None),
+            };
+            match news {
+                News::Seen(seen) => link.pass(actor, seen, &mut self.ladder)?,
+                News::Told(told) => link.hear(actor, told, &mut self.ladder),
+                News::Gone => {
+                    let fault = link
+                        .client
+                        .as_ref()
+                        .and_then(|client| client.adapter.fault());
+                    return Err(broke(
+                        fault.unwrap_or_else(|| AdapterFault::new("no client is open")),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Asks the adapter for an op of this client, and gives what it answers, as it is.
+    pub(super) async fn try_op(
+        &mut self,
+        actor: usize,
+        op: &str,
+        arguments: Json,
+    ) -> Result<Answer, Miss> {
+        let Json::Object(arguments) = arguments else {
+            return Err(Miss::harness("the arguments of an op are an object"));
+        };
+        let shown = shown(op, &arguments);
+        self.note(Some(actor), format!("asks: {shown}"));
+        let link = self.sdk_mut(actor)?;
+        let Some(client) = &link.client else {
+            return Err(Miss::harness("this client is not open"));
+        };
+        let (adapter, name) = (client.adapter.clone(), client.name.clone());
+        let answer = adapter
+            .ask(op, Some(&name), arguments, OP_BUDGET)
+            .await
+            .map_err(broke)?;
+        self.catch_up(actor)?;
+        Ok(answer)
+    }
+
+    /// An op that has to be done.
+    pub(super) async fn op(
+        &mut self,
+        actor: usize,
+        op: &str,
+        arguments: Json,
+    ) -> Result<Map<String, Json>, Miss> {
+        let expected = format!("the SDK does {op}");
+        match self.try_op(actor, op, arguments).await? {
+            Answer::Ok(fields) => Ok(fields),
+            Answer::Err { code, text } => Err(Miss::new(
+                FailureClass::RefusedByClient,
+                expected,
+                format!("{code} {text}").trim_end().to_owned(),
+            )),
+            Answer::Unsupported => Err(Miss::new(
+                FailureClass::RefusedByClient,
+                expected,
+                "unsupported, although the hello lists it",
+            )),
+        }
+    }
+
+    /// Opens the client: it begins to connect to its gate.
+    pub(super) async fn sdk_open(
+        &mut self,
+        actor: usize,
+        given: Map<String, Json>,
+    ) -> Result<(), Miss> {
+        let server = Arc::clone(&self.stage.testee);
+        let (user, name) = match self.session.actors.get(actor) {
+            Some(actor) => (actor.user.clone(), actor.name.clone()),
+            None => return Err(Miss::harness("no such actor")),
+        };
+        let token = self.world.lookup(&format!("t.{user}"));
+        let device = self.world.lookup(&format!("d.{name}"));
+        let (Some(Val::Bytes(token)), Some(Val::Bytes(device))) = (token, device) else {
+            return Err(Miss::harness(format!("{name} has no token")));
+        };
+        let token = String::from_utf8(token.to_vec()).map_err(Miss::harness)?;
+        let prefix = self.world.user(&name);
+        let seed = self.stage.seed;
+        let link = self.sdk_mut(actor)?;
+        if link.client.is_some() {
+            return Err(Miss::harness("this client is open already"));
+        }
+        if link.gate.is_none() {
+            let transport = transport(&link.pool)
+                .ok_or_else(|| broke(AdapterFault::new("the hello names neither tcp nor ws")))?;
+            let gate = Gate::open(server, transport, link.is_led).await;
+            link.gate = Some(gate.map_err(Miss::harness)?);
+        }
+        let adapter = match link.is_own {
+            true => link.pool.own().await,
+            false => link.pool.shared().await,
+        };
+        let adapter = adapter.map_err(broke)?;
+        link.opened += 1;
+        link.arrivals = 0;
+        let client = format!("{prefix}.{}", link.opened);
+        link.manual_clock = match given.get("manual_clock") {
+            Some(Json::Bool(manual)) => *manual,
+            _ => link.pool.hello().can("clock"),
+        };
+        let store = link.store().map_err(Miss::harness)?;
+        let mut arguments = json!({
+            "url": link.gate.as_ref().map(Gate::url),
+            "token": token,
+            "store": store,
+            "device": hex(&device),
+            "manual_ack": link.is_led,
+            "manual_clock": link.manual_clock,
+            "seed": seed,
+        });
+        if let Json::Object(arguments) = &mut arguments {
+            arguments.extend(given);
+        }
+        let events = adapter.subscribe(&client);
+        link.client = Some(Client {
+            adapter,
+            name: client,
+            events,
+        });
+        if let Some(gate) = &link.gate {
+            gate.refuse(false);
+        }
+        self.op(actor, "open", arguments).await.map(drop)
+    }
+
+    /// Kills the adapter. What lies in the store is what the next `open` finds.
+    pub(super) async fn sdk_crash(&mut self, actor: usize) -> Result<(), Miss> {
+        self.note(Some(actor), "the SDK's process is killed");
+        let link = self.sdk_mut(actor)?;
+        if let Some(client) = link.client.take() {
+            client.adapter.crash();
+            client.adapter.gone().await;
+        }
+        link.told.clear();
+        let deadline = Instant::now() + self.stage.budget;
+        self.sdk_gone(actor, deadline).await?;
+        let link = self.sdk_mut(actor)?;
+        link.told.clear();
+        link.from_sdk.clear();
+        link.to_sdk.clear();
+        link.connected = false;
+        Ok(())
+    }
+
+    /// Waits until the gate saw the end of the connection, with no client to listen to.
+    async fn sdk_gone(&mut self, actor: usize, deadline: Instant) -> Result<(), Miss> {
+        loop {
+            self.catch_up(actor)?;
+            let Some(Some(link)) = self.sdks.get_mut(actor) else {
+                return Ok(());
+            };
+            let Some(gate) = link.gate.as_mut().filter(|_| link.is_open) else {
+                return Ok(());
+            };
+            let seen = tokio::select! {
+                seen = gate.seen.recv() => seen,
+                () = sleep_until(deadline) => None,
+            };
+            match seen {
+                Some(seen) => link.pass(actor, seen, &mut self.ladder)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The clients of the case are closed, whatever it came to; what an adapter has to say last is shown with a failure.
+    pub(super) async fn end_sdks(&mut self) {
+        for actor in 0..self.sdks.len() {
+            let Some(Some(link)) = self.sdks.get_mut(actor) else {
+                continue;
+            };
+            // So that nothing of this case comes back while the client ends.
+            if let Some(gate) = &link.gate {
+                gate.refuse(true);
+            }
+            let Some(client) = link.client.take() else {
+                continue;
+            };
+            let closing = client
+                .adapter
+                .ask("close", Some(&client.name), Map::new(), OP_BUDGET);
+            // An adapter that cannot even close is broken, which the next case sees.
+            let _ = closing.await;
+            client.adapter.unsubscribe(&client.name);
+            if link.is_own {
+                client.adapter.crash();
+                client.adapter.gone().await;
+            }
+        }
+    }
+
+    /// The last words of the adapters of this case.
+    pub(super) fn stderr(&self) -> Vec<String> {
+        let clients = self.sdks.iter().flatten();
+        let adapters = clients.filter_map(|link| link.client.as_ref());
+        adapters
+            .flat_map(|client| client.adapter.stderr())
+            .collect()
+    }
+}
+
+impl SdkLink {
+    fn store(&mut self) -> std::io::Result<PathBuf> {
+        if self.store.is_none() {
+            self.store = Some(TempDir::with_prefix("tidewire-client-")?);
+        }
+        Ok(self
+            .store
+            .as_ref()
+            .map(|store| store.path().to_owned())
+            .unwrap_or_default())
+    }
+}
+
+/// What a gate speaks to this SDK: plain TCP where it can.
+fn transport(pool: &AdapterPool) -> Option<Transport> {
+    let spoken = &pool.hello().transports;
+    [Transport::Tcp, Transport::Ws]
+        .into_iter()
+        .find(|transport| spoken.iter().any(|name| name == transport.name()))
+}
+
+/// The adapter broke its contract.
+pub(super) fn broke(fault: AdapterFault) -> Miss {
+    Miss::new(
+        FailureClass::Adapter,
+        "the adapter keeps to its protocol",
+        fault.to_string(),
+    )
+}
+
+fn shown(op: &str, arguments: &Map<String, Json>) -> String {
+    // A folder and a token say nothing to a reader.
+    let told = arguments.iter().filter(|(name, _)| {
+        !matches!(name.as_str(), "store" | "token" | "url" | "device" | "seed")
+    });
+    let told: Map<String, Json> = told
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let text = Json::Object(told).to_string();
+    let head: String = text.chars().take(160).collect();
+    format!("{op} {head}")
+}
+
+/// True for what an SDK may send at any time.
+pub(super) fn is_at_any_time(frame: &RawFrame) -> bool {
+    matches!(
+        frame.frame_type,
+        FrameType::ACK | FrameType::PING | FrameType::PONG | FrameType::CREDIT
+    ) || frame.frame_type.info().is_none()
+}

@@ -1,0 +1,649 @@
+//! The steps of an actor that an SDK plays.
+
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+use serde_json::{Map, Value as Json, json};
+use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
+use tokio::time::Instant;
+
+use super::expect::{body_of, describe};
+use super::login::plain;
+use super::sdk::{Passed, SdkLink, is_at_any_time};
+use super::sdk_expect::{is_let_pass, line_of, message_in, passed};
+use super::{Miss, Player};
+use crate::json::to_json;
+use crate::matcher::{Binds, Matcher};
+use crate::names;
+use crate::sdk::events;
+use crate::session::{Action, Expect, Login, Payload, SdkAction, Send, Step};
+use crate::value::{Expr, Scope, Val, hex};
+use crate::verdict::FailureClass;
+
+/// How far the SDK's clock goes on in one stride while it is awaited, and how often.
+const STRIDE_MS: u64 = 1_000;
+const STRIDES: u32 = 24;
+const LONGEST_STRIDE_MS: u64 = 60_000;
+
+impl Player<'_> {
+    /// Plays a step of such an actor.
+    pub(super) async fn sdk_step(&mut self, actor: usize, step: &Step) -> Result<(), Miss> {
+        match &step.action {
+            Action::Login(login) => self.sdk_login(actor, login).await,
+            Action::Send(send) => self.sdk_send(actor, send).await,
+            Action::Expect { expect, times } => {
+                let times = times.eval_int(&self.world).map_err(Miss::harness)?;
+                for _ in 0..times {
+                    self.sdk_one_of(actor, &[expect]).await?;
+                }
+                Ok(())
+            }
+            Action::ExpectSet(all) => {
+                let mut left: Vec<&Expect> = all.iter().collect();
+                while !left.is_empty() {
+                    let found = self.sdk_one_of(actor, &left).await?;
+                    let expect = left.remove(found);
+                    self.credit(Some(expect));
+                }
+                Ok(())
+            }
+            Action::OneOf(all) => {
+                let expects: Vec<&Expect> = all.iter().collect();
+                let found = self.sdk_one_of(actor, &expects).await?;
+                self.credit(all.get(found));
+                Ok(())
+            }
+            Action::Quiet => {
+                self.sdk_fence(actor).await?;
+                self.sdk_is_quiet(actor)
+            }
+            Action::Goaway(expect) => {
+                self.sdk_one_of(actor, &[expect]).await?;
+                self.sdk_closed(actor, "the connection ends after GOAWAY")
+                    .await
+            }
+            Action::Closed => self.sdk_closed(actor, "the connection ends").await,
+            Action::Cut => self.sdk_cut(actor).await,
+            Action::Close => {
+                self.op(actor, "close", json!({})).await?;
+                self.sdk_closed(actor, "the SDK closes").await
+            }
+            Action::Sdk(action) => self.sdk_action(actor, action).await,
+            _ => Err(Miss::harness("no SDK can do this")),
+        }
+    }
+
+    async fn sdk_action(&mut self, actor: usize, action: &SdkAction) -> Result<(), Miss> {
+        match action {
+            SdkAction::Open(arguments) => {
+                let given = self.arguments(arguments)?;
+                self.sdk_open(actor, given).await
+            }
+            SdkAction::Sees {
+                expect,
+                times,
+                name,
+            } => {
+                let times = times.eval_int(&self.world).map_err(Miss::harness)?;
+                for _ in 0..times {
+                    self.sees(actor, expect, name.as_deref()).await?;
+                }
+                Ok(())
+            }
+            SdkAction::Unseen(types) => self.unseen(actor, types).await,
+            SdkAction::Inject { send, to, close } => {
+                self.inject(actor, send, to.as_deref(), *close).await
+            }
+            SdkAction::Wire(_) => Err(Miss::harness("no tap yet")),
+            SdkAction::Refuse(yes) => {
+                self.note(Some(actor), format!("connections are refused: {yes}"));
+                if let Some(gate) = &self.sdk_mut(actor)?.gate {
+                    gate.refuse(*yes);
+                }
+                Ok(())
+            }
+            SdkAction::Event {
+                name,
+                to,
+                frame_type,
+                matcher,
+            } => {
+                let label = match to {
+                    Some(to) => Some(self.named(actor, to)?),
+                    None => None,
+                };
+                let told = self.told(actor, &[name.as_str()], label.as_deref()).await?;
+                if let Some(frame_type) = frame_type
+                    && told.text("type").and_then(names::frame_type) != Some(*frame_type)
+                {
+                    let expected = format!("{name} {frame_type}");
+                    return Err(Miss::new(
+                        FailureClass::WrongEvent,
+                        expected,
+                        told.describe(),
+                    ));
+                }
+                match matcher {
+                    Some(matcher) => {
+                        let message = message_in(&told, *frame_type)?;
+                        self.matches(matcher, &message, name, FailureClass::WrongEvent)
+                    }
+                    None => Ok(()),
+                }
+            }
+            SdkAction::NoEvent(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.hears_nothing(actor, &names).await
+            }
+            SdkAction::State(matcher) => {
+                let fields = self.op(actor, "state", json!({})).await?;
+                let state = events::message_of("state", &fields)
+                    .map_err(|error| Miss::new(FailureClass::WrongEvent, "a state", error))?;
+                self.matches(matcher, &state, "state", FailureClass::WrongEvent)
+            }
+            SdkAction::Clock(ms) => {
+                let ms = self.millis(ms)?;
+                self.op(actor, "clock", json!({ "advance_ms": ms }))
+                    .await
+                    .map(drop)
+            }
+            SdkAction::Crash => self.sdk_crash(actor).await,
+            SdkAction::App { op, arguments } => {
+                let arguments = self.arguments(arguments)?;
+                self.op(actor, op, Json::Object(arguments)).await.map(drop)
+            }
+        }
+    }
+
+    fn matches(
+        &mut self,
+        matcher: &Matcher,
+        message: &DynamicMessage,
+        what: &str,
+        class: FailureClass,
+    ) -> Result<(), Miss> {
+        let mut binds = Binds::new(&self.world);
+        matcher
+            .check(message, false, &mut binds)
+            .map_err(|found| Miss {
+                at: format!("{} of {what}", found.path),
+                ..Miss::new(
+                    class,
+                    found.expected,
+                    format!("{} in {}", found.got, line_of(message)),
+                )
+            })?;
+        let bound = binds.into_new();
+        self.world.set_all(bound);
+        Ok(())
+    }
+
+    fn arguments(&self, given: &[(String, Expr)]) -> Result<Map<String, Json>, Miss> {
+        let mut arguments = Map::new();
+        for (name, expr) in given {
+            let value = expr.eval(&self.world).map_err(Miss::harness)?;
+            // A token is text, whatever it came from.
+            let value = match value {
+                Val::Bytes(bytes) if name == "token" => {
+                    Json::String(String::from_utf8_lossy(&bytes).into_owned())
+                }
+                value => json_of(&value)?,
+            };
+            arguments.insert(name.clone(), value);
+        }
+        Ok(arguments)
+    }
+
+    /// LOGIN, LOGIN_OK and SYNCED pass, and the app hears of it.
+    async fn sdk_login(&mut self, actor: usize, login: &Login) -> Result<(), Miss> {
+        if self.sdk_mut(actor)?.client.is_none() {
+            self.sdk_open(actor, Map::new()).await?;
+        } else if let Some(gate) = &self.sdk_mut(actor)?.gate {
+            gate.refuse(false);
+        }
+        self.awaits_login(actor).await?;
+        let frame = self.next_sent(actor, FrameType::LOGIN).await?;
+        self.is_own_login(actor, login, &frame)?;
+        let link = self.sdk_mut(actor)?;
+        link.refs.rename(login.name.as_deref());
+        link.refs.asked(login.name.as_deref(), frame.reference);
+        let ok = Expect {
+            body: login.ok.clone(),
+            ..plain(FrameType::LOGIN_OK)
+        };
+        self.sdk_one_of(actor, &[&ok]).await?;
+        if login.synced {
+            self.sdk_one_of(actor, &[&plain(FrameType::SYNCED)]).await?;
+            self.told(actor, &["synced"], None).await?;
+        }
+        Ok(())
+    }
+
+    /// The device is the one that it was opened with, and what the case asks for is there.
+    fn is_own_login(&mut self, actor: usize, login: &Login, frame: &RawFrame) -> Result<(), Miss> {
+        let body = body_of(frame)?.ok_or_else(|| Miss::harness("no message Login"))?;
+        let name = self
+            .session
+            .actors
+            .get(actor)
+            .map(|actor| actor.name.clone());
+        let device = self
+            .world
+            .lookup(&format!("d.{}", name.unwrap_or_default()));
+        let sent = body.get_field_by_name("device_id");
+        let sent = sent.as_deref().and_then(Value::as_bytes).cloned();
+        if let (Some(Val::Bytes(device)), Some(sent)) = (device, sent)
+            && device != sent
+        {
+            let miss = Miss::new(FailureClass::WrongField, hex(&device), hex(&sent));
+            return Err(Miss {
+                at: "device_id of LOGIN".to_owned(),
+                ..miss
+            });
+        }
+        match &login.seen {
+            Some(seen) => self.matches(seen, &body, "LOGIN", FailureClass::WrongField),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves the SDK's clock on until it tries to connect. Nothing is waited for where time is its own.
+    async fn awaits_login(&mut self, actor: usize) -> Result<(), Miss> {
+        let mut stride = STRIDE_MS;
+        for _ in 0..STRIDES {
+            self.catch_up(actor)?;
+            let link = self.sdk_mut(actor)?;
+            let is_there = link
+                .from_sdk
+                .iter()
+                .any(|frame| frame.frame_type == FrameType::LOGIN);
+            if is_there || !link.manual_clock || !link.pool.hello().can("state") {
+                return Ok(());
+            }
+            let state = self.op(actor, "state", json!({})).await?;
+            let attempts = state.get("attempts").and_then(events::number);
+            // It is connected, or began to be: LOGIN is on its way.
+            let link = self.sdk_mut(actor)?;
+            if link.is_open || attempts.is_none_or(|attempts| attempts > link.arrivals) {
+                return Ok(());
+            }
+            self.op(actor, "clock", json!({ "advance_ms": stride }))
+                .await?;
+            stride = (stride * 2).min(LONGEST_STRIDE_MS);
+        }
+        Ok(())
+    }
+
+    /// What the app asks for is taken, and passes the wire as it was asked for.
+    async fn sdk_send(&mut self, actor: usize, send: &Send) -> Result<(), Miss> {
+        let frame_type = self.frame_type(&send.frame)?;
+        let times = send.times.eval_int(&self.world).map_err(Miss::harness)?;
+        self.sdk_mut(actor)?.refs.rename(send.name.as_deref());
+        for number in 0..usize::try_from(times).map_err(Miss::harness)? {
+            let mut body = match &send.body {
+                Payload::Empty => None,
+                Payload::Fields(body) => Some(
+                    body.build(&self.world.each(number))
+                        .map_err(Miss::harness)?,
+                ),
+                Payload::Raw(_) => return Err(Miss::harness("an SDK sends no raw body")),
+            };
+            let key = send_key(send, number);
+            if let Some(body) = &mut body {
+                body.clear_field_by_name("idem");
+            }
+            let fields = body.as_ref().map_or_else(|| json!({}), to_json);
+            let label = self.sdk_mut(actor)?.new_label(send.name.as_deref());
+            match frame_type {
+                FrameType::SEND => {
+                    let arguments = json!({ "message": label, "body": fields });
+                    self.op(actor, "send", arguments).await?;
+                }
+                FrameType::ACK => {
+                    let pos = fields.get("pos").cloned().unwrap_or_else(|| "0".into());
+                    self.op(actor, "ack", json!({ "pos": pos })).await?;
+                }
+                _ => {
+                    let arguments =
+                        json!({ "request": label, "type": frame_type.to_string(), "body": fields });
+                    self.op(actor, "request", arguments).await?;
+                }
+            }
+            if send.offline {
+                continue;
+            }
+            let frame = self.next_sent(actor, frame_type).await?;
+            let sent = body_of(&frame)?.ok_or_else(|| Miss::harness("a frame without fields"))?;
+            self.sent_as_asked(frame_type, body, &sent, key)?;
+            let link = self.sdk_mut(actor)?;
+            link.refs.asked(send.name.as_deref(), frame.reference);
+            link.labels.insert(frame.reference, label);
+        }
+        Ok(())
+    }
+
+    /// The fields are those that the app gave; the key is the SDK's own, and gets its name.
+    fn sent_as_asked(
+        &mut self,
+        frame_type: FrameType,
+        asked: Option<DynamicMessage>,
+        sent: &DynamicMessage,
+        key: Option<String>,
+    ) -> Result<(), Miss> {
+        let mut rest = sent.clone();
+        if let Some(key) = key
+            && let Some(Value::Bytes(idem)) = sent.get_field_by_name("idem").as_deref()
+        {
+            self.world.set(key, Val::Bytes(idem.clone()));
+        }
+        rest.clear_field_by_name("idem");
+        let asked = asked.unwrap_or_else(|| DynamicMessage::new(rest.descriptor()));
+        for field in rest.descriptor().fields() {
+            if rest.has_field(&field) == asked.has_field(&field)
+                && rest.get_field(&field) == asked.get_field(&field)
+            {
+                continue;
+            }
+            return Err(Miss {
+                at: format!("{} of {frame_type}", field.name()),
+                ..Miss::new(FailureClass::WrongField, line_of(&asked), line_of(&rest))
+            });
+        }
+        Ok(())
+    }
+
+    /// The next frame of the SDK that it may not send at any time, which has to be of this type.
+    pub(super) async fn next_sent(
+        &mut self,
+        actor: usize,
+        frame_type: FrameType,
+    ) -> Result<RawFrame, Miss> {
+        let deadline = Instant::now() + self.stage.budget;
+        let look = |link: &mut SdkLink| {
+            loop {
+                let frame = link.from_sdk.pop_front()?;
+                if frame.frame_type == frame_type || !is_at_any_time(&frame) {
+                    return Some(frame);
+                }
+            }
+        };
+        let expected = format!("the SDK sends {frame_type}");
+        match self.watch(actor, deadline, look).await? {
+            Some(frame) if frame.frame_type == frame_type => Ok(frame),
+            Some(frame) => Err(Miss::new(
+                FailureClass::WrongFrame,
+                expected,
+                describe(&frame),
+            )),
+            None => Err(self.sdk_nothing(actor, &expected).await),
+        }
+    }
+
+    async fn sees(
+        &mut self,
+        actor: usize,
+        expect: &Expect,
+        name: Option<&str>,
+    ) -> Result<(), Miss> {
+        let frame_type = self.frame_type(&expect.frame)?;
+        let frame = self.next_sent(actor, frame_type).await?;
+        if let Some(flags) = &expect.flags {
+            let flags = flags.eval_int(&self.world).map_err(Miss::harness)?;
+            let found = frame.flags.difference(Flags::GREASE);
+            if i128::from(found.0) != flags {
+                let expected = u8::try_from(flags)
+                    .map_or_else(|_| flags.to_string(), |flags| Flags(flags).to_string());
+                return Err(Miss {
+                    at: format!("flags of {frame_type}"),
+                    ..Miss::new(FailureClass::WrongHeader, expected, found.to_string())
+                });
+            }
+        }
+        let wanted = match (&expect.to, &expect.reference) {
+            (Some(to), _) => self.sdk_mut(actor)?.refs.unanswered(to).first().copied(),
+            (None, Some(reference)) => {
+                let reference = reference.eval_int(&self.world).map_err(Miss::harness)?;
+                u32::try_from(reference).ok()
+            }
+            (None, None) => Some(frame.reference),
+        };
+        if wanted != Some(frame.reference) {
+            let expected =
+                wanted.map_or_else(|| "no answer".to_owned(), |wanted| wanted.to_string());
+            return Err(Miss {
+                at: format!("ref of {frame_type}"),
+                ..Miss::new(
+                    FailureClass::WrongHeader,
+                    expected,
+                    frame.reference.to_string(),
+                )
+            });
+        }
+        let body = body_of(&frame)?;
+        if let (Some(matcher), Some(body)) = (&expect.body, &body) {
+            self.matches(
+                matcher,
+                body,
+                &frame_type.to_string(),
+                FailureClass::WrongField,
+            )?;
+        }
+        let link = self.sdk_mut(actor)?;
+        if let Some(to) = &expect.to {
+            link.refs.answered(to, frame.reference);
+        }
+        if let Some(name) = name {
+            link.refs.rename(Some(name));
+            link.refs.asked(Some(name), frame.reference);
+            // A repeat on a new connection is the same message under another ref.
+            if let Some(label) = link.named.get(name).cloned() {
+                link.labels.insert(frame.reference, label);
+            }
+        } else if frame_type
+            .info()
+            .is_some_and(|info| info.kind == Kind::Request)
+        {
+            link.refs.asked(None, frame.reference);
+        }
+        if frame_type == FrameType::LOGIN {
+            link.connected = false;
+        }
+        Ok(())
+    }
+
+    async fn unseen(&mut self, actor: usize, types: &[FrameType]) -> Result<(), Miss> {
+        let link = self.sdk_mut(actor)?;
+        if link.connected {
+            self.sdk_fence(actor).await?;
+        } else if link.pool.hello().can("state") {
+            self.op(actor, "state", json!({})).await?;
+        }
+        self.catch_up(actor)?;
+        let link = self.sdk_mut(actor)?;
+        let found = link
+            .from_sdk
+            .iter()
+            .find(|frame| types.contains(&frame.frame_type));
+        match found {
+            None => Ok(()),
+            Some(frame) => Err(Miss::new(
+                FailureClass::ExtraFrame,
+                format!("no {}", list(types)),
+                describe(frame),
+            )),
+        }
+    }
+
+    async fn inject(
+        &mut self,
+        actor: usize,
+        send: &Send,
+        to: Option<&str>,
+        close: bool,
+    ) -> Result<(), Miss> {
+        let frame_type = self.frame_type(&send.frame)?;
+        let info = frame_type.info();
+        let flags = match &send.flags {
+            // What the step does not say is what the registry has for the type.
+            None => match info {
+                Some(info) if info.kind == Kind::Reply => Flags::REPLY,
+                Some(info) if info.logged => Flags::LOGGED,
+                _ => Flags::NONE,
+            },
+            Some(flags) => {
+                let flags = flags.eval_int(&self.world).map_err(Miss::harness)?;
+                Flags(u8::try_from(flags).map_err(Miss::harness)?)
+            }
+        };
+        let reference = match (to, &send.reference) {
+            (Some(to), _) => {
+                let known = self.sdk_mut(actor)?.refs.unanswered(to).first().copied();
+                known.ok_or_else(|| Miss::harness(format!("{to} has no ref yet")))?
+            }
+            (None, Some(expr)) => {
+                let reference = expr.eval_int(&self.world).map_err(Miss::harness)?;
+                u32::try_from(reference).map_err(Miss::harness)?
+            }
+            (None, None) if info.is_some_and(|info| info.kind == Kind::Request) => INJECTED_REF,
+            (None, None) => 0,
+        };
+        let frame = RawFrame {
+            flags,
+            frame_type,
+            reference,
+            body: self.payload(send, 0)?.into(),
+        };
+        self.note(
+            Some(actor),
+            format!("the tap gives the SDK: {}", describe(&frame)),
+        );
+        let bytes = frame.to_bytes().map_err(Miss::harness)?;
+        let link = self.sdk_mut(actor)?;
+        if let Some(name) = &send.name {
+            link.refs.rename(Some(name));
+            link.refs.asked(Some(name), reference);
+        }
+        let gate = link.gate.as_ref().ok_or_else(|| Miss::harness("no gate"))?;
+        if gate.inject(bytes, close).await {
+            Ok(())
+        } else {
+            Err(Miss::harness("there is no connection to give it to"))
+        }
+    }
+
+    async fn sdk_cut(&mut self, actor: usize) -> Result<(), Miss> {
+        let link = self.sdk_mut(actor)?;
+        let gate = link.gate.as_ref().ok_or_else(|| Miss::harness("no gate"))?;
+        if !gate.cut().await {
+            return Err(Miss::harness("there is no connection to cut"));
+        }
+        self.sdk_closed(actor, "the connection is cut").await?;
+        self.told(actor, &["disconnected"], None).await.map(drop)
+    }
+
+    /// The connection ends, and nothing comes before.
+    async fn sdk_closed(&mut self, actor: usize, expected: &str) -> Result<(), Miss> {
+        match self.next_passed(actor, &[]).await? {
+            Some(Passed::Closed(_)) => Ok(()),
+            Some(other) => Err(Miss::new(
+                FailureClass::ExtraFrame,
+                expected,
+                passed(&other),
+            )),
+            None => Err(Miss::new(
+                FailureClass::NotClosed,
+                expected,
+                "nothing, within the budget",
+            )),
+        }
+    }
+
+    /// All that came is reported.
+    pub(super) async fn sdk_fence(&mut self, actor: usize) -> Result<(), Miss> {
+        self.op(actor, "fence", json!({})).await.map(drop)
+    }
+
+    /// Nothing is left that nobody expected.
+    pub(super) fn sdk_is_quiet(&mut self, actor: usize) -> Result<(), Miss> {
+        self.catch_up(actor)?;
+        let link = self.sdk_mut(actor)?;
+        let came = link.to_sdk.iter().find(|came| match came {
+            Passed::Frame(frame) => !is_let_pass(frame),
+            Passed::Closed(_) => link.connected,
+        });
+        if let Some(came) = came {
+            return Err(Miss::new(
+                FailureClass::ExtraFrame,
+                "nothing comes for the SDK",
+                passed(came),
+            ));
+        }
+        let is_up = link.connected;
+        let sent = link.from_sdk.iter().find(|frame| {
+            !is_at_any_time(frame) && (is_up || frame.frame_type != FrameType::LOGIN)
+        });
+        if let Some(sent) = sent {
+            return Err(Miss::new(
+                FailureClass::ExtraFrame,
+                "the SDK sends nothing more",
+                describe(sent),
+            ));
+        }
+        let told = link
+            .told
+            .iter()
+            .find(|told| NEVER_EXTRA.contains(&told.name.as_str()));
+        match told {
+            None => Ok(()),
+            Some(told) => Err(Miss::new(
+                FailureClass::ExtraEvent,
+                "the app is told nothing more",
+                told.describe(),
+            )),
+        }
+    }
+
+    fn named(&mut self, actor: usize, step: &str) -> Result<String, Miss> {
+        let label = self.sdk_mut(actor)?.named.get(step).cloned();
+        label.ok_or_else(|| Miss::harness(format!("{step} is nothing that the app asked for")))
+    }
+}
+
+/// The `ref` of a request that the server did not make: far above what an SDK counts to.
+const INJECTED_REF: u32 = 0x7000_0001;
+
+/// What an app must never hear without a reason; the rest are states of the connection and of messages.
+const NEVER_EXTRA: [&str; 6] = ["entry", "accepted", "failed", "reply", "refused", "missing"];
+
+/// The variable that the key of a SEND gets, where the case names one.
+fn send_key(send: &Send, number: usize) -> Option<String> {
+    let Payload::Fields(body) = &send.body else {
+        return None;
+    };
+    match body.single("idem") {
+        Some(Expr::Var { name, add: 0 }) if name.starts_with("new.") && number == 0 => {
+            Some(name.clone())
+        }
+        _ => None,
+    }
+}
+
+fn list(types: &[FrameType]) -> String {
+    types
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" or ")
+}
+
+fn json_of(value: &Val) -> Result<Json, Miss> {
+    Ok(match value {
+        Val::Bool(yes) => Json::Bool(*yes),
+        Val::Int(number) => match (u32::try_from(*number), u64::try_from(*number)) {
+            (Ok(small), _) => small.into(),
+            (_, Ok(large)) => large.to_string().into(),
+            _ => return Err(Miss::harness(format!("{number} is no argument"))),
+        },
+        Val::Text(text) => text.clone().into(),
+        Val::Bytes(bytes) => hex(bytes).into(),
+        Val::List(items) => items.iter().map(json_of).collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,131 @@
+//! The client direction: an SDK under test behind its adapter, and the proxy between it and a server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::adapter::{AdapterFile, AdapterPool, Role};
+use crate::player::Cast;
+use crate::session::{Need, Session};
+use crate::testee::StartError;
+use crate::verdict::Verdict;
+
+pub(crate) mod bind;
+pub(crate) mod events;
+pub(crate) mod gate;
+
+/// A client SDK under test: its adapter, started.
+#[derive(Clone)]
+pub struct Sdk(pub(crate) Arc<AdapterPool>);
+
+impl std::fmt::Debug for Sdk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Sdk").field(&self.0.name()).finish()
+    }
+}
+
+impl Sdk {
+    /// True if the testee file is one of a client SDK.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no TOML.
+    pub fn is_one(file: &Path) -> Result<bool, StartError> {
+        AdapterFile::role_of(file).map(|role| role == Role::Client)
+    }
+
+    /// Starts the adapter of a testee file. `announce` is told where one that dials in is awaited.
+    ///
+    /// # Errors
+    /// If the file is wrong, or the adapter does not start, says a hello that cannot be, or is not honest.
+    pub async fn start(
+        file: &Path,
+        announce: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Sdk, StartError> {
+        let file = AdapterFile::read(file)?;
+        if file.role != Role::Client {
+            return Err(StartError::new("the testee file is of no client"));
+        }
+        let pool = AdapterPool::start(file, Arc::new(announce)).await;
+        pool.map(|pool| Sdk(Arc::new(pool)))
+            .map_err(|fault| StartError::new(fault.to_string()))
+    }
+
+    /// As reports say it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+}
+
+/// Who plays whom, once for each time that the case is played with these SDKs.
+///
+/// One SDK is each actor in turn that it can be. Two are all of them at once, the first the first of them, and the
+/// second the rest: then a case needs two.
+pub(crate) fn casts(sdks: &[Sdk], session: &Session) -> Vec<Cast> {
+    let actors = 0..session.actors.len();
+    let cast = |who: &dyn Fn(usize) -> Option<usize>| {
+        let pool = |actor| Some(Arc::clone(&sdks.get(who(actor)?)?.0));
+        Cast(actors.clone().map(pool).collect())
+    };
+    let is_testee = |actor: &usize| session.actors.get(*actor).is_some_and(|actor| actor.testee);
+    let bindable = bind::bindable(session);
+    match (sdks.len(), bindable.split_first()) {
+        (0, _) => vec![Cast(vec![None; session.actors.len()])],
+        (1, _) if session.is_client() => {
+            vec![cast(&|actor| is_testee(&actor).then_some(0))]
+        }
+        (1, _) => bindable
+            .iter()
+            .map(|bound| cast(&|actor| (actor == *bound).then_some(0)))
+            .collect(),
+        (_, Some((first, rest))) if !rest.is_empty() => vec![cast(&|actor| match actor {
+            actor if actor == *first => Some(0),
+            actor => rest.contains(&actor).then_some(1),
+        })],
+        _ => Vec::new(),
+    }
+}
+
+/// Why the case cannot be played with these SDKs, if it cannot.
+pub(crate) fn lack(
+    sdks: &[Sdk],
+    session: &Session,
+    is_borrowed: bool,
+) -> Option<(Verdict, String)> {
+    let not_run = |reason: &str| Some((Verdict::NotRun, reason.to_owned()));
+    let casts = casts(sdks, session);
+    if sdks.is_empty() && session.is_client() {
+        return not_run("it tests a client SDK, and a server is tested");
+    } else if sdks.is_empty() {
+        return None;
+    } else if casts.is_empty() {
+        return not_run("no SDK can play any of its actors: it needs a raw client");
+    } else if is_borrowed {
+        return not_run("the server behind has no provision, and an SDK needs a user of its own");
+    }
+    let cast = casts.iter().flat_map(|cast| cast.0.iter().enumerate());
+    let bound = cast.filter_map(|(actor, pool)| pool.as_ref().map(|pool| (actor, pool)));
+    bound
+        .filter_map(|(actor, pool)| lacks(pool, session, actor))
+        .next()
+}
+
+/// Why this SDK cannot play this actor.
+fn lacks(pool: &AdapterPool, session: &Session, actor: usize) -> Option<(Verdict, String)> {
+    let (hello, name) = (pool.hello(), pool.name());
+    for need in &session.needs {
+        if let Need::Feature(feature) = need
+            && !hello.features.contains(feature)
+        {
+            return Some((Verdict::NotClaimed, format!("{name} has no {need}")));
+        }
+    }
+    let ops = bind::ops(session, &[actor]);
+    if let Some(op) = ops.iter().find(|op| !hello.can(op)) {
+        return Some((Verdict::NotRun, format!("the adapter of {name} has no op {op}")));
+    }
+    if bind::crashes(session) && !pool.can_crash() {
+        let reason = format!("{name} dialled in, and cannot be killed");
+        return Some((Verdict::NotRun, reason));
+    }
+    None
+}
