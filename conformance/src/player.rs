@@ -9,6 +9,7 @@ use crate::report::Evidence;
 use crate::run::Pause;
 use crate::sdk::Sdk;
 use crate::session::{Action, FaultSwitch, Session, Step, Transport};
+use crate::tap::TapCase;
 use crate::testee::Testee;
 use crate::value::Val;
 use crate::verdict::{Failure, FailureClass, Verdict};
@@ -179,6 +180,8 @@ pub(crate) struct Player<'a> {
     links: Vec<Option<Link>>,
     /// The actors that an SDK plays.
     sdks: Vec<Option<SdkLink>>,
+    /// What the rules of the wire between SDKs and the server have in common.
+    wire: Arc<TapCase>,
     ladder: Ladder,
     proved: Vec<String>,
     swept_len: Option<usize>,
@@ -209,6 +212,7 @@ impl<'a> Player<'a> {
             world,
             links: session.actors.iter().map(|_| None).collect(),
             sdks: SdkLink::cast(session, cast),
+            wire: TapCase::new(),
             ladder: Ladder::default(),
             proved: Vec::new(),
             swept_len: None,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Miss, Player, Stage};
 use crate::mutant::{Clock, Mutant};
 use crate::session::Transport;
-use crate::tap::{Tap, TapCase};
+use crate::tap::{Rules, Tap, TapCase};
 use crate::transport::{Connection, OpenError, Opening};
 use crate::value::{Scope, Val};
 
@@ -56,6 +56,14 @@ pub(super) struct Taps {
 }
 
 impl Taps {
+    /// What makes taps where an SDK is tested, and not the server.
+    pub(super) fn behind(&self) -> (Arc<TapCase>, Arc<Rules>) {
+        (
+            Arc::clone(&self.case),
+            Arc::clone(&self.mutation.mutant.rules),
+        )
+    }
+
     /// A tap for a new connection of this actor.
     pub(super) fn tap(&self, actor: &str) -> Tap {
         self.case.tap(&self.mutation.mutant.rules, actor)
@@ -103,7 +111,9 @@ impl Player<'_> {
             .actors
             .get(actor)
             .map_or("", |actor| actor.name.as_str());
-        let tap = self.taps.as_ref().map(|taps| taps.tap(name));
+        // Where an SDK is tested the mutant stands behind it, and the runner's own actors are left alone.
+        let taps = self.taps.as_ref().filter(|_| self.stage.sdks.is_empty());
+        let tap = taps.map(|taps| taps.tap(name));
         self.stage
             .testee
             .open(transport, opening, tap, self.stage.budget)

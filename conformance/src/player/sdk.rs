@@ -14,7 +14,7 @@ use super::link::Refs;
 use super::{Cast, Miss, Player};
 use crate::adapter::{Adapter, AdapterFault, AdapterPool, Answer, ClientEvents, Event as Told};
 use crate::ladder::{Event, Ladder};
-use crate::sdk::gate::{End, Gate, Seen};
+use crate::sdk::gate::{Between, End, Gate, Seen};
 use crate::session::{Session, Transport};
 use crate::value::{Scope, Val, hex};
 use crate::verdict::FailureClass;
@@ -354,6 +354,11 @@ impl Player<'_> {
         let token = String::from_utf8(token.to_vec()).map_err(Miss::harness)?;
         let prefix = self.world.user(&name);
         let seed = self.stage.seed;
+        let between = Between {
+            actor: name,
+            case: Arc::clone(&self.wire),
+            mutant: self.taps.as_ref().map(super::mutated::Taps::behind),
+        };
         let link = self.sdk_mut(actor)?;
         if link.client.is_some() {
             return Err(Miss::harness("this client is open already"));
@@ -361,7 +366,7 @@ impl Player<'_> {
         if link.gate.is_none() {
             let transport = transport(&link.pool)
                 .ok_or_else(|| broke(AdapterFault::new("the hello names neither tcp nor ws")))?;
-            let gate = Gate::open(server, transport, link.is_led).await;
+            let gate = Gate::open(server, transport, link.is_led, between).await;
             link.gate = Some(gate.map_err(Miss::harness)?);
         }
         let adapter = match link.is_own {

@@ -15,7 +15,9 @@ use crate::matcher::{Binds, Matcher};
 use crate::names;
 use crate::sdk::events;
 use crate::session::{Action, Expect, Login, Payload, SdkAction, Send, Step};
-use crate::value::{Expr, Scope, Val, hex};
+use crate::tap::Rules;
+use crate::tree::{Data, Entry, Node};
+use crate::value::{Expr, Scope, Val, hex, variable};
 use crate::verdict::FailureClass;
 
 /// How far the SDK's clock goes on in one stride while it is awaited, and how often.
@@ -92,7 +94,16 @@ impl Player<'_> {
             SdkAction::Inject { send, to, close } => {
                 self.inject(actor, send, to.as_deref(), *close).await
             }
-            SdkAction::Wire(_) => Err(Miss::harness("no tap yet")),
+            SdkAction::Wire(rules) => {
+                let known = |rule| filled(rule, &self.world);
+                let rules: Vec<Node> = rules.iter().map(known).collect::<Result<_, _>>()?;
+                self.note(Some(actor), format!("{} rules for the wire", rules.len()));
+                let rules = Rules::parse(rules).map_err(|fault| Miss::harness(fault.message))?;
+                if let Some(gate) = &self.sdk_mut(actor)?.gate {
+                    gate.rules(rules).await;
+                }
+                Ok(())
+            }
             SdkAction::Refuse(yes) => {
                 self.note(Some(actor), format!("connections are refused: {yes}"));
                 if let Some(gate) = &self.sdk_mut(actor)?.gate {
@@ -515,14 +526,13 @@ impl Player<'_> {
             Some(actor),
             format!("the tap gives the SDK: {}", describe(&frame)),
         );
-        let bytes = frame.to_bytes().map_err(Miss::harness)?;
         let link = self.sdk_mut(actor)?;
         if let Some(name) = &send.name {
             link.refs.rename(Some(name));
             link.refs.asked(Some(name), reference);
         }
         let gate = link.gate.as_ref().ok_or_else(|| Miss::harness("no gate"))?;
-        if gate.inject(bytes, close).await {
+        if gate.inject(frame, close).await {
             Ok(())
         } else {
             Err(Miss::harness("there is no connection to give it to"))
@@ -624,6 +634,45 @@ fn send_key(send: &Send, number: usize) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A rule with its variables filled in; `$f.` and `$r.` are for the tap.
+fn filled(node: &Node, world: &dyn Scope) -> Result<Node, Miss> {
+    let data = match &node.data {
+        Data::Text(text) if text.starts_with("$f.") || text.starts_with("$r.") => node.data.clone(),
+        Data::Text(text) => match variable(text, node.line).map_err(|fault| Miss::harness(fault.message))? {
+            None => node.data.clone(),
+            Some(expr) => match expr.eval(world).map_err(Miss::harness)? {
+                Val::Int(number) => Data::Int(number),
+                Val::Bool(yes) => Data::Bool(yes),
+                Val::Text(text) => Data::Text(text),
+                Val::Bytes(bytes) => Data::Text(format!("hex:{}", hex(&bytes))),
+                Val::List(_) => return Err(Miss::harness("a list stands in no rule")),
+            },
+        },
+        Data::List(items) => Data::List(
+            items
+                .iter()
+                .map(|item| filled(item, world))
+                .collect::<Result<_, _>>()?,
+        ),
+        Data::Table(entries) => Data::Table(
+            entries
+                .iter()
+                .map(|entry| {
+                    filled(&entry.node, world).map(|node| Entry {
+                        node,
+                        ..entry.clone()
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        Data::Int(_) | Data::Bool(_) => node.data.clone(),
+    };
+    Ok(Node {
+        line: node.line,
+        data,
+    })
 }
 
 fn list(types: &[FrameType]) -> String {

@@ -61,9 +61,9 @@ fn steps_are_strict() {
     insta::assert_snapshot!(step("send = 'SENT'"), @r#"9: unknown frame "SENT""#);
     insta::assert_snapshot!(step("send = 'PING'\nproves = ['CTL-001']"), @"7: `send` observes nothing: `proves` belongs on the step that sees it");
     insta::assert_snapshot!(step("quiet = true\nproves = ['CTL-999']"), @"7: there is no requirement CTL-999");
-    insta::assert_snapshot!(step("quiet = true\nproves = ['CTL-012']"), @"7: CTL-012 is the client's: a server cannot prove it");
+    insta::assert_snapshot!(step("quiet = true\nproves = ['CTL-012']"), @"7: CTL-012 is the client's: this case cannot prove it");
     insta::assert_snapshot!(step("expect = 'PONG'\nto = 'p'"), @r#"9: this actor sent nothing that is named "p""#);
-    insta::assert_snapshot!(step("error = 'BAD_TOKEN'\nproves = ['LGN-043']"), @"1: a case whose last proof is an ERROR or a GOAWAY names its `twin`");
+    insta::assert_snapshot!(step("error = 'BAD_TOKEN'\nproves = ['LGN-043']"), @"1: a case whose last proof is an ERROR or a GOAWAY, or that spoils the wire, names its `twin`");
     insta::assert_snapshot!(step("expect = 'SYNCED'\nbody = { pos = '$q' }"), @"9: $q has no value here");
     insta::assert_snapshot!(step("send = 'SEND'\nbody = { idem = 'abc' }"), @r#"10: bytes start with `hex:`, `text:`, `fill:` or `$`, and "abc" does not"#);
     insta::assert_snapshot!(step("send = 'ACK'\nbody = { position = 1 }"), @"10: Ack has no field `position`, but pos");
