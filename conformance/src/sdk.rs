@@ -121,7 +121,10 @@ fn lacks(pool: &AdapterPool, session: &Session, actor: usize) -> Option<(Verdict
     }
     let ops = bind::ops(session, &[actor]);
     if let Some(op) = ops.iter().find(|op| !hello.can(op)) {
-        return Some((Verdict::NotRun, format!("the adapter of {name} has no op {op}")));
+        return Some((
+            Verdict::NotRun,
+            format!("the adapter of {name} has no op {op}"),
+        ));
     }
     if bind::crashes(session) && !pool.can_crash() {
         let reason = format!("{name} dialled in, and cannot be killed");

@@ -50,7 +50,9 @@ impl TargetArgs {
         match &self.testee {
             Some(file) if !self.is_sdk(file)? => {
                 if self.users.is_some() {
-                    return Err(complain("--users and the testee file of a server exclude each other"));
+                    return Err(complain(
+                        "--users and the testee file of a server exclude each other",
+                    ));
                 }
                 return Ok(Starter::File(file.clone()));
             }

@@ -1,5 +1,6 @@
 //! The steps of an actor that an SDK plays.
 
+use prost::Message;
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 use serde_json::{Map, Value as Json, json};
 use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
@@ -57,11 +58,7 @@ impl Player<'_> {
                 self.sdk_fence(actor).await?;
                 self.sdk_is_quiet(actor)
             }
-            Action::Goaway(expect) => {
-                self.sdk_one_of(actor, &[expect]).await?;
-                self.sdk_closed(actor, "the connection ends after GOAWAY")
-                    .await
-            }
+            Action::Goaway(expect) => self.sdk_goaway(actor, expect).await,
             Action::Closed => self.sdk_closed(actor, "the connection ends").await,
             Action::Cut => self.sdk_cut(actor).await,
             Action::Close => {
@@ -347,6 +344,9 @@ impl Player<'_> {
         }
         rest.clear_field_by_name("idem");
         let asked = asked.unwrap_or_else(|| DynamicMessage::new(rest.descriptor()));
+        // Through the wire once, where what is zero is not there.
+        let asked = DynamicMessage::decode(rest.descriptor(), &asked.encode_to_vec()[..])
+            .map_err(Miss::harness)?;
         for field in rest.descriptor().fields() {
             if rest.has_field(&field) == asked.has_field(&field)
                 && rest.get_field(&field) == asked.get_field(&field)
@@ -549,6 +549,35 @@ impl Player<'_> {
         self.told(actor, &["disconnected"], None).await.map(drop)
     }
 
+    /// GOAWAY with this code comes, then the end of the connection, and the app hears of both.
+    pub(super) async fn sdk_goaway(&mut self, actor: usize, expect: &Expect) -> Result<(), Miss> {
+        self.sdk_one_of(actor, &[expect]).await?;
+        self.sdk_closed(actor, "the connection ends after GOAWAY")
+            .await?;
+        self.told(actor, &["disconnected"], None).await.map(drop)
+    }
+
+    /// The server behind was stopped: its connections are gone.
+    pub(super) async fn sdks_lose_server(&mut self) -> Result<(), Miss> {
+        for actor in 0..self.sdks.len() {
+            let until = Instant::now() + self.stage.budget;
+            if self.sdk(actor).is_none() {
+                continue;
+            }
+            let gone = self
+                .watch(actor, until, |link| (!link.is_open).then_some(()))
+                .await?;
+            if gone.is_none() {
+                return Err(Miss::harness("the server behind the gate is still there"));
+            }
+            let link = self.sdk_mut(actor)?;
+            // Unlike a frame, the end is what the step is about.
+            link.to_sdk
+                .retain(|passed| matches!(passed, Passed::Frame(_)));
+        }
+        Ok(())
+    }
+
     /// The connection ends, and nothing comes before.
     async fn sdk_closed(&mut self, actor: usize, expected: &str) -> Result<(), Miss> {
         match self.next_passed(actor, &[]).await? {
@@ -640,16 +669,18 @@ fn send_key(send: &Send, number: usize) -> Option<String> {
 fn filled(node: &Node, world: &dyn Scope) -> Result<Node, Miss> {
     let data = match &node.data {
         Data::Text(text) if text.starts_with("$f.") || text.starts_with("$r.") => node.data.clone(),
-        Data::Text(text) => match variable(text, node.line).map_err(|fault| Miss::harness(fault.message))? {
-            None => node.data.clone(),
-            Some(expr) => match expr.eval(world).map_err(Miss::harness)? {
-                Val::Int(number) => Data::Int(number),
-                Val::Bool(yes) => Data::Bool(yes),
-                Val::Text(text) => Data::Text(text),
-                Val::Bytes(bytes) => Data::Text(format!("hex:{}", hex(&bytes))),
-                Val::List(_) => return Err(Miss::harness("a list stands in no rule")),
-            },
-        },
+        Data::Text(text) => {
+            match variable(text, node.line).map_err(|fault| Miss::harness(fault.message))? {
+                None => node.data.clone(),
+                Some(expr) => match expr.eval(world).map_err(Miss::harness)? {
+                    Val::Int(number) => Data::Int(number),
+                    Val::Bool(yes) => Data::Bool(yes),
+                    Val::Text(text) => Data::Text(text),
+                    Val::Bytes(bytes) => Data::Text(format!("hex:{}", hex(&bytes))),
+                    Val::List(_) => return Err(Miss::harness("a list stands in no rule")),
+                },
+            }
+        }
         Data::List(items) => Data::List(
             items
                 .iter()

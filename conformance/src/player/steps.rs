@@ -257,11 +257,14 @@ impl Player<'_> {
             ..plain(FrameType::GOAWAY)
         };
         for actor in goaways {
-            self.goaway(*actor, &shutting_down)
-                .await
-                .map_err(|miss| miss.of(*actor))?;
+            let ended = match self.sdk(*actor) {
+                Some(_) => self.sdk_goaway(*actor, &shutting_down).await,
+                None => self.goaway(*actor, &shutting_down).await,
+            };
+            ended.map_err(|miss| miss.of(*actor))?;
         }
         self.links.iter_mut().for_each(|link| *link = None);
+        self.sdks_lose_server().await?;
         Ok(())
     }
 

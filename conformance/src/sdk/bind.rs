@@ -117,17 +117,18 @@ fn odd_send(session: &Session, send: &Send) -> Option<&'static str> {
     match body.single("idem") {
         None if frame_type == FrameType::SEND => Some("its SEND has no key"),
         None => None,
-        Some(key) if is_fresh(session, key) => None,
+        Some(key) if is_fresh(session, key, send) => None,
         Some(_) => Some("a key is used twice, or is odd"),
     }
 }
 
 /// True if the key is new, and named once in the whole case.
-fn is_fresh(session: &Session, key: &Expr) -> bool {
+fn is_fresh(session: &Session, key: &Expr, send: &Send) -> bool {
     let Expr::Var { name, add: 0 } = key else {
         return false;
     };
-    if !name.starts_with("new.") && !name.starts_with("each.") {
+    let is_once = send.times == Expr::Literal(Val::Int(1));
+    if !name.starts_with("each.") && !(is_once && name.starts_with("new.")) {
         return false;
     }
     let mut uses = 0;

@@ -300,7 +300,9 @@ impl Pipe {
                 bytes: whole.clone(),
             };
             if mutant.preface(Side::Client, whole) != [right] {
-                return Err(Seen::Broken("not the 8 bytes of the preface first".to_owned()));
+                return Err(Seen::Broken(
+                    "not the 8 bytes of the preface first".to_owned(),
+                ));
             }
         }
         // What is too long for a limit in force is for the two sides to say.
