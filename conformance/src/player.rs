@@ -34,8 +34,8 @@ use link::Link;
 pub(crate) use login::login_message;
 pub(crate) use mutated::Mutation;
 use mutated::Taps;
-pub(crate) use send::payload;
 use sdk::SdkLink;
+pub(crate) use send::payload;
 pub(crate) use witness::{Probe, Witness};
 use world::World;
 

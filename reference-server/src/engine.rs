@@ -8,6 +8,7 @@
 
 mod burst;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -112,7 +113,9 @@ impl Engine {
     pub(crate) fn start(setup: &Setup) -> Result<(Engine, oneshot::Receiver<()>), StoreError> {
         let store = FjallStore::open(&setup.data)?;
         setup.clock.advance_to(Millis(store.last_time()));
-        let core = Core::open(setup.core.clone(), &store, setup.clock.now(), setup.seed)?;
+        // Another one for each start: the same again would give the ids of groups that are gone to new ones.
+        let seed = setup.seed ^ RandomState::new().build_hasher().finish();
+        let core = Core::open(setup.core.clone(), &store, setup.clock.now(), seed)?;
         let (sender, inbox) = channel();
         let mut thread = Thread::new(core, Box::new(store), Arc::clone(&setup.clock), inbox);
         let (ended, has_ended) = oneshot::channel();
