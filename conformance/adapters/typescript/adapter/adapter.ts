@@ -9,7 +9,8 @@ import { about, clientOps, type Platform } from "./ops.js";
 const platform: Platform = {
   transports: ["ws", "tcp", "tls"],
   store: (folder) => new FileStore(folder),
-  transport: (ca, serverName) => anyTransport({ ca: ca === undefined ? undefined : readFileSync(ca, "utf8"), serverName }),
+  transport: (ca, serverName) =>
+    anyTransport({ ca: ca === undefined ? undefined : readFileSync(ca, "utf8"), serverName }),
 };
 const say = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const ops = clientOps(platform, say);

@@ -38,7 +38,13 @@ function decode(args: Args): Plain {
       for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
         const { shown, fault } = described(frame);
         frames.push(shown);
-        if (fault !== undefined) return { frames, rest: toHex(decoder.rest), violation: args.from === "server" ? judge("codec", decoder.maxFrame, encodeFrame(frame)) : blame(frame, fault) };
+        if (fault !== undefined)
+          return {
+            frames,
+            rest: toHex(decoder.rest),
+            violation:
+              args.from === "server" ? judge("codec", decoder.maxFrame, encodeFrame(frame)) : blame(frame, fault),
+          };
       }
     }
   } catch (fault) {
@@ -56,7 +62,12 @@ function encode(args: Args): Plain {
   if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new Refusal("UNKNOWN_TYPE", `no frame type ${name}`);
   const schema = known && schemaOf(known);
   const body = schema ? toBinary(schema, fromPlain(schema, (args.body ?? {}) as Plain)) : new Uint8Array(0);
-  const frame = { type, flags: Number(args.flags ?? 0), ref: Number(args.ref ?? 0), body: concat([body, hex(args.unknown)]) };
+  const frame = {
+    type,
+    flags: Number(args.flags ?? 0),
+    ref: Number(args.ref ?? 0),
+    body: concat([body, hex(args.unknown)]),
+  };
   return { hex: toHex(encodeFrame(frame)) };
 }
 

@@ -30,7 +30,8 @@ export async function answer(line: string, about: object, ops: Ops, say: (messag
   try {
     say({ id, ok: (await run(args)) ?? {} });
   } catch (error) {
-    const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "INVALID_ARGUMENT";
+    const code =
+      error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "INVALID_ARGUMENT";
     say({ id, err: { code, text: error instanceof Error ? error.message : String(error) } });
   }
 }

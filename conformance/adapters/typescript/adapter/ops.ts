@@ -23,7 +23,13 @@ export interface Platform {
 
 /** What the adapter says of itself. */
 export function about(platform: Platform): object {
-  return { name: "@tidewire/client", version: "0.1.0", roles: ["client"], transports: platform.transports, features: Object.keys(FEATURES) };
+  return {
+    name: "@tidewire/client",
+    version: "0.1.0",
+    roles: ["client"],
+    transports: platform.transports,
+    features: Object.keys(FEATURES),
+  };
 }
 
 /** How long a server has for an answer, in real milliseconds, before a clock that stands still goes on without it. */
@@ -53,15 +59,33 @@ function line(event: ClientEvent): Plain | undefined {
     case "accepted":
       return { event: "accepted", message: event.id, msg_id: event.msgId.toString(), duplicate: event.duplicate };
     case "failed":
-      return { event: "failed", message: event.id, ...(event.code === undefined ? {} : { code: codeName(event.code) }) };
+      return {
+        event: "failed",
+        message: event.id,
+        ...(event.code === undefined ? {} : { code: codeName(event.code) }),
+      };
     case "status":
-      return { event: "status", message: event.id, state: event.state, ...(event.user === undefined ? {} : { user: event.user }) };
+      return {
+        event: "status",
+        message: event.id,
+        state: event.state,
+        ...(event.user === undefined ? {} : { user: event.user }),
+      };
     case "answered":
       return { event: "reply", request: event.id, type: event.replyName, body: plain(event.replyName, event.reply) };
     case "refused":
-      return { event: "refused", request: event.id, code: codeName(event.error.code), body: plain("ERROR", event.error) };
+      return {
+        event: "refused",
+        request: event.id,
+        code: codeName(event.error.code),
+        body: plain("ERROR", event.error),
+      };
     case "disconnected":
-      return { event: "disconnected", ...(event.code === undefined ? {} : { code: codeName(event.code) }), will_reconnect: event.willReconnect };
+      return {
+        event: "disconnected",
+        ...(event.code === undefined ? {} : { code: codeName(event.code) }),
+        will_reconnect: event.willReconnect,
+      };
     case "token-needed":
       return { event: "token_needed" };
     default:
@@ -138,7 +162,12 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
     fence: (args) => find(args).client.fence(),
     state: (args) => {
       const { client } = find(args);
-      return { connected: client.status === "online", pos: client.position.toString(), outbox: client.unsent, attempts: client.attempts };
+      return {
+        connected: client.status === "online",
+        pos: client.position.toString(),
+        outbox: client.unsent,
+        attempts: client.attempts,
+      };
     },
     clock: advance,
     token: (args) => find(args).client.setToken(String(args.token)),

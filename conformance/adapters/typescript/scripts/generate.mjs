@@ -5,7 +5,11 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { CodeGeneratorRequestSchema, CodeGeneratorResponseSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import {
+  CodeGeneratorRequestSchema,
+  CodeGeneratorResponseSchema,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
 import { parse } from "smol-toml";
 
 const here = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -31,7 +35,11 @@ function messages() {
 const registry = (name) => parse(readFileSync(join(spec, `registries/${name}.toml`), "utf8"));
 const constants = (name, rows, key, value, doc) =>
   [`/** ${doc} */`, `export const ${name} = {`]
-    .concat(rows.map((row) => `  /** ${row.meaning} */\n  ${JSON.stringify(row[key])}: ${row[value]},`), "} as const;", "")
+    .concat(
+      rows.map((row) => `  /** ${row.meaning} */\n  ${JSON.stringify(row[key])}: ${row[value]},`),
+      "} as const;",
+      "",
+    )
     .join("\n");
 
 /** The registries as tables, with the message of each frame. */
@@ -44,7 +52,11 @@ function tables() {
     return `import { ${names.join(", ")} } from "./tidewire/v1/${family}_pb.js";`;
   });
   const entries = frames.map((frame) => {
-    const keys = [`type: 0x${frame.type.toString(16).padStart(4, "0")}`, `dir: "${frame.dir}"`, `kind: "${frame.kind}"`];
+    const keys = [
+      `type: 0x${frame.type.toString(16).padStart(4, "0")}`,
+      `dir: "${frame.dir}"`,
+      `kind: "${frame.kind}"`,
+    ];
     if (frame.reply) keys.push(`reply: "${frame.reply}"`);
     if (frame.logged) keys.push("logged: true");
     return `  ${frame.name}: { ${keys.join(", ")}, schema: ${schema(frame)} },`;
@@ -58,7 +70,13 @@ function tables() {
     ...entries,
     "} as const;",
     "",
-    constants("CODES", registry("codes").code, "name", "code", "Codes of ERROR, GOAWAY, STATUS, SEND_ACK and NOTICE. The high nibble is the class."),
+    constants(
+      "CODES",
+      registry("codes").code,
+      "name",
+      "code",
+      "Codes of ERROR, GOAWAY, STATUS, SEND_ACK and NOTICE. The high nibble is the class.",
+    ),
     constants("FEATURES", registry("features").feature, "name", "id", "Feature ids."),
     constants("LIMITS", registry("limits").limit, "name", "value", "Numbers of the protocol."),
   ].join("\n");

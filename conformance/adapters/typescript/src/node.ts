@@ -17,7 +17,11 @@ export function anyTransport(options: TlsOptions = {}): Transport {
   const { ca, serverName } = options;
   const socket = webSocket(
     (url, protocol) =>
-      new WebSocket(url, protocol, { maxPayload: MAX_MESSAGE, ...(ca === undefined ? {} : { ca }), ...(serverName === undefined ? {} : { servername: serverName }) }) as unknown as WebSocketLike,
+      new WebSocket(url, protocol, {
+        maxPayload: MAX_MESSAGE,
+        ...(ca === undefined ? {} : { ca }),
+        ...(serverName === undefined ? {} : { servername: serverName }),
+      }) as unknown as WebSocketLike,
   );
   return (url, listener) => (url.startsWith("ws") ? socket : stream)(url, listener);
 }

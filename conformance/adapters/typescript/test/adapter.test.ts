@@ -50,10 +50,17 @@ test("the client's adapter connects, sends, hands over, and goes on after a cras
       assert.deepEqual((await first.ask("open", open)).ok, {});
       assert.equal((await first.line({ event: "connected" })).result, "FRESH");
       await first.line({ event: "synced" });
-      await first.ask("send", { ...client, message: "m1", body: { to_user: "self", delivery: "STORE", content: "6869" } });
+      await first.ask("send", {
+        ...client,
+        message: "m1",
+        body: { to_user: "self", delivery: "STORE", content: "6869" },
+      });
       assert.deepEqual((await first.line({ event: "accepted" })).msg_id, "1");
       const entry = await first.line({ event: "entry" });
-      assert.deepEqual([entry.type, (entry.body as Plain).content, (entry.body as Plain).pos], ["MESSAGE", "6869", "1"]);
+      assert.deepEqual(
+        [entry.type, (entry.body as Plain).content, (entry.body as Plain).pos],
+        ["MESSAGE", "6869", "1"],
+      );
       await first.ask("request", { ...client, request: "r1", type: "STATUS_GET", body: { user: "bob", msg_id: "9" } });
       assert.equal((await first.line({ event: "refused" })).code, "UNSUPPORTED_FRAME");
       assert.deepEqual((await first.ask("fence", client)).ok, {});
@@ -72,7 +79,12 @@ test("the client's adapter connects, sends, hands over, and goes on after a cras
       await second.ask("open", open);
       assert.equal((await second.line({ event: "connected" })).result, "RESUMED");
       assert.equal((await second.line({ event: "accepted" })).message, "m2");
-      const refused = await second.ask("request", { ...client, request: "r2", type: "MARK", body: { no_such_field: 1 } });
+      const refused = await second.ask("request", {
+        ...client,
+        request: "r2",
+        type: "MARK",
+        body: { no_such_field: 1 },
+      });
       assert.equal((refused.err as Plain).code, "INVALID_ARGUMENT");
       assert.deepEqual((await second.ask("close", client)).ok, {});
       assert.equal(((await second.ask("state", client)).err as Plain).code, "NO_CLIENT");
@@ -89,14 +101,21 @@ test("the codec's adapter decodes, encodes, judges and negotiates", async () => 
   const codec = new Program("codec-adapter.js");
   const bytes = "000002000204000000000807";
   const frame = { type: "ACK", flags: 0, ref: 0, body: { pos: "7" }, unknown: "" };
-  const decoded = await codec.ask("decode", { from: "client", pieces: [bytes.slice(0, 6), bytes.slice(6), "0000"], max_frame: 65_536 });
+  const decoded = await codec.ask("decode", {
+    from: "client",
+    pieces: [bytes.slice(0, 6), bytes.slice(6), "0000"],
+    max_frame: 65_536,
+  });
   assert.deepEqual(decoded.ok, { frames: [frame], rest: "0000" });
   assert.deepEqual((await codec.ask("encode", frame)).ok, { hex: bytes });
   const judged = await codec.ask("judge", { state: "after-login", max_frame: 65_536, hex: "0000000006aa00000001" });
   assert.deepEqual(judged.ok, { reply: "ERROR", code: "UNSUPPORTED_FRAME" });
   const broken = await codec.ask("decode", { from: "server", pieces: ["000001000203000000000a"], max_frame: 65_536 });
   assert.equal(((broken.ok as Plain).violation as Plain).code, "MALFORMED_FRAME");
-  const chosen = await codec.ask("negotiate", { table: "version", input: { ours: [1, 1], version_min: 1, version_max: 7 } });
+  const chosen = await codec.ask("negotiate", {
+    table: "version",
+    input: { ours: [1, 1], version_min: 1, version_max: 7 },
+  });
   assert.deepEqual(chosen.ok, { version: 1 });
   assert.equal(((await codec.ask("encode", { type: "NOBODY" })).err as Plain).code, "UNKNOWN_TYPE");
   codec.end();

@@ -36,8 +36,14 @@ test("what is unanswered is repeated in order with the keys that it had, also by
   server.last.cut();
   await server.wait(1000);
   await server.login();
-  assert.deepEqual(server.last.names().filter((name) => name !== "ACK"), ["SEND", "SEND", "GROUP_OP"]);
-  assert.deepEqual(sends(server).map(({ idem }) => idem), first.slice(1));
+  assert.deepEqual(
+    server.last.names().filter((name) => name !== "ACK"),
+    ["SEND", "SEND", "GROUP_OP"],
+  );
+  assert.deepEqual(
+    sends(server).map(({ idem }) => idem),
+    first.slice(1),
+  );
   await client.close();
 
   const next = await server.client();
@@ -45,11 +51,17 @@ test("what is unanswered is repeated in order with the keys that it had, also by
   const login = await server.login();
   assert.deepEqual([login.resume?.epoch, login.resume?.pos], [5n, 0n]);
   const op = server.last.frames.find((frame) => nameOf(frame.type) === "GROUP_OP");
-  assert.deepEqual(sends(server).map(({ idem }) => idem), first.slice(1));
+  assert.deepEqual(
+    sends(server).map(({ idem }) => idem),
+    first.slice(1),
+  );
   assert.ok(op);
   server.last.reply(op, "GROUP_INFO", { group: 3n, rev: 4n });
   await turn();
-  assert.deepEqual(server.of("answered").map(({ id, name }) => [id, name]), [["d", "GROUP_OP"]]);
+  assert.deepEqual(
+    server.of("answered").map(({ id, name }) => [id, name]),
+    [["d", "GROUP_OP"]],
+  );
 });
 
 test("the key is stored with the message before it is sent", async () => {
@@ -92,7 +104,10 @@ test("a refusal of class 5 is repeated after its time with the same key, one of 
   const again = sends(server);
   assert.equal(again.length, 2);
   assert.deepEqual(again[0]?.idem, idem);
-  assert.deepEqual(server.of("failed").map(({ code }) => code), [0x4f00]);
+  assert.deepEqual(
+    server.of("failed").map(({ code }) => code),
+    [0x4f00],
+  );
   server.last.cut();
   await server.wait(1000);
   await server.login();
@@ -187,7 +202,10 @@ test("the time that a message waited is taken off its time to live", async () =>
   server.last.cut();
   await server.wait(1000);
   await server.login();
-  assert.deepEqual(sends(server).map(({ ttlMs }) => ttlMs), [1n]);
+  assert.deepEqual(
+    sends(server).map(({ ttlMs }) => ttlMs),
+    [1n],
+  );
 });
 
 test("a watermark holds for every message up to it, and nothing falls or rises after the end", async () => {
@@ -224,12 +242,22 @@ test("in a group each member has a state of its own", async () => {
   const about = { conversation: { case: "group" as const, value: 8n }, msgId: 4n };
   server.last.reply(server.last.take("SEND"), "SEND_ACK", { msgId: 4n, state: 1 });
   server.last.say("STATUS", { ...about, pos: 1n, by: "bob", state: MessageState.READ });
-  server.last.say("STATUS", { ...about, pos: 2n, prevPos: 1n, by: "carol", state: MessageState.FAILED, code: CODES.RECIPIENT_FULL });
+  server.last.say("STATUS", {
+    ...about,
+    pos: 2n,
+    prevPos: 1n,
+    by: "carol",
+    state: MessageState.FAILED,
+    code: CODES.RECIPIENT_FULL,
+  });
   server.last.say("STATUS", { ...about, pos: 3n, prevPos: 2n, by: "carol", state: MessageState.READ });
   await turn();
   assert.deepEqual(
     server.of("status").map(({ id, state, user }) => [id, state, user]),
-    [["g", "READ", "bob"], ["g", "FAILED", "carol"]],
+    [
+      ["g", "READ", "bob"],
+      ["g", "FAILED", "carol"],
+    ],
   );
   assert.equal(client.stateOf({ group: 8n }, 4n, "carol"), "FAILED");
 });
@@ -305,7 +333,14 @@ test("the device stays the same over restarts, and each installation has one of 
   const first = (await server.client(), await server.login());
   const second = (await server.client({ deviceId: new Uint8Array(16).fill(1) }), await server.login());
   assert.deepEqual(second.deviceId, first.deviceId);
-  const other = await Client.open({ url: "ws://fake", token: "t", transport: server.transport, store: new MemoryStore(), clock: server.clock, onEvent: () => {} });
+  const other = await Client.open({
+    url: "ws://fake",
+    token: "t",
+    transport: server.transport,
+    store: new MemoryStore(),
+    clock: server.clock,
+    onEvent: () => {},
+  });
   await turn();
   assert.notDeepEqual((await server.login()).deviceId, first.deviceId);
   await other.close();

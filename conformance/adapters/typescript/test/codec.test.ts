@@ -84,7 +84,11 @@ test("broken bytes get the answer that their fixture names", () => {
 test("no answer is given to bytes that are not there yet", () => {
   for (const { json, bytes } of fixtures("frames")) {
     if (json.type !== "SEND") continue;
-    assert.equal(judge("after-login", LIMITS.MAX_FRAME_HARD, bytes.subarray(0, bytes.length - 1)), undefined, json.name);
+    assert.equal(
+      judge("after-login", LIMITS.MAX_FRAME_HARD, bytes.subarray(0, bytes.length - 1)),
+      undefined,
+      json.name,
+    );
     assert.equal(judge("after-login", LIMITS.MAX_FRAME_HARD, bytes), undefined, json.name);
   }
 });

@@ -48,7 +48,11 @@ export class Connection {
   }
 
   /** Says something that is no reply. */
-  say<N extends FrameName>(name: N, body: BodyInit<N>, { ref = 0, flags, extra = new Uint8Array(0) }: Manner = {}): void {
+  say<N extends FrameName>(
+    name: N,
+    body: BodyInit<N>,
+    { ref = 0, flags, extra = new Uint8Array(0) }: Manner = {},
+  ): void {
     const raw = concat([encodeBody(name, body), extra]);
     this.raw({ type: kindOf(name).type, flags: flags ?? (kindOf(name).logged ? FLAGS.LOGGED : 0), ref, body: raw });
   }

@@ -49,9 +49,17 @@ test("entries reach the app once, in order, are stored before their ACK, and kep
   assert.deepEqual(server.positions(), [1, 2]);
   assert.equal(client.position, 2n);
   assert.equal((await server.store.load()).get("cursor"), '{"epoch":"5","pos":"2"}');
-  const acks = server.last.frames.filter((frame) => nameOf(frame.type) === "ACK").map((frame) => decodeBody("ACK", frame.body).pos);
+  const acks = server.last.frames
+    .filter((frame) => nameOf(frame.type) === "ACK")
+    .map((frame) => decodeBody("ACK", frame.body).pos);
   assert.equal(acks.at(-1), 2n);
-  assert.deepEqual([...client.history()].map(({ name, body }) => [name, body.pos]), [["MESSAGE", 1n], ["MESSAGE", 2n]]);
+  assert.deepEqual(
+    [...client.history()].map(({ name, body }) => [name, body.pos]),
+    [
+      ["MESSAGE", 1n],
+      ["MESSAGE", 2n],
+    ],
+  );
 });
 
 test("nothing is acknowledged that is not stored", async () => {
@@ -151,7 +159,12 @@ test("GAP tells the app and starts at oldest_pos; FRESH gives up the position an
 test("an unknown entry moves the position, an unknown event does nothing, and neither ends the session", async () => {
   const server = new FakeServer();
   const client = await server.online();
-  server.last.raw({ type: 0x3a7a, flags: FLAGS.LOGGED | FLAGS.GREASE, ref: 0, body: Uint8Array.of(0x08, 5, 0x10, 0, 0x22, 1, 0xff) });
+  server.last.raw({
+    type: 0x3a7a,
+    flags: FLAGS.LOGGED | FLAGS.GREASE,
+    ref: 0,
+    body: Uint8Array.of(0x08, 5, 0x10, 0, 0x22, 1, 0xff),
+  });
   server.last.raw({ type: 0x0601, flags: 0x70, ref: 0, body: Uint8Array.of(0xff) });
   await turn();
   assert.equal(client.position, 5n);
@@ -164,7 +177,11 @@ test("unknown fields and flags are ignored, and unknown enum values are unspecif
   const server = new FakeServer();
   await server.online();
   const extra = Uint8Array.of(0x82, 0xea, 0x30, 1, 7);
-  server.last.say("STATUS", { pos: 1n, msgId: 3n, state: 77 as MessageState }, { flags: FLAGS.LOGGED | FLAGS.CRITICAL | 0x78, extra });
+  server.last.say(
+    "STATUS",
+    { pos: 1n, msgId: 3n, state: 77 as MessageState },
+    { flags: FLAGS.LOGGED | FLAGS.CRITICAL | 0x78, extra },
+  );
   await turn();
   const [event] = server.of("entry");
   assert.ok(event?.entry.name === "STATUS");
@@ -187,8 +204,15 @@ test("PING is answered, other requests of the server are refused, and the sessio
 
 test("a breach is answered with GOAWAY, and no new connection follows", async () => {
   const breaches: [keyof typeof CODES, (server: FakeServer) => void][] = [
-    ["UNKNOWN_CRITICAL", (server) => server.last.raw({ type: 0x0a0a, flags: FLAGS.CRITICAL | FLAGS.LOGGED, ref: 0, body: Uint8Array.of(8, 1) })],
-    ["MALFORMED_FRAME", (server) => server.last.raw({ type: 0x0203, flags: FLAGS.LOGGED, ref: 0, body: Uint8Array.of(0xff) })],
+    [
+      "UNKNOWN_CRITICAL",
+      (server) =>
+        server.last.raw({ type: 0x0a0a, flags: FLAGS.CRITICAL | FLAGS.LOGGED, ref: 0, body: Uint8Array.of(8, 1) }),
+    ],
+    [
+      "MALFORMED_FRAME",
+      (server) => server.last.raw({ type: 0x0203, flags: FLAGS.LOGGED, ref: 0, body: Uint8Array.of(0xff) }),
+    ],
     ["PROTOCOL_VIOLATION", (server) => server.last.say("SEND", {}, { ref: 4 })],
     ["PROTOCOL_VIOLATION", (server) => server.last.listener.received(null)],
     ["PROTOCOL_VIOLATION", (server) => server.last.listener.received(Uint8Array.of(0, 0, 9))],
@@ -211,7 +235,8 @@ test("a breach is answered with GOAWAY, and no new connection follows", async ()
 test("no more requests are open than the server holds, and each has a ref of its own", async () => {
   const server = new FakeServer();
   const client = await server.online({}, { limits: { maxInflight: 3 } });
-  for (let at = 0; at < 8; at += 1) await client.post("SEND", { target: { case: "toUser", value: "bob" }, delivery: 1 });
+  for (let at = 0; at < 8; at += 1)
+    await client.post("SEND", { target: { case: "toUser", value: "bob" }, delivery: 1 });
   await turn();
   const first = [server.last.take("SEND"), server.last.take("SEND"), server.last.take("SEND")];
   assert.deepEqual(server.last.names(), []);
@@ -224,7 +249,10 @@ test("no more requests are open than the server holds, and each has a ref of its
 test("credit follows what the app has dealt with", async () => {
   const server = new FakeServer();
   const held: (() => void)[] = [];
-  await server.online({ eventWindow: 4, onEvent: (event) => (event.type === "entry" ? new Promise((resolve) => held.push(resolve)) : undefined) });
+  await server.online({
+    eventWindow: 4,
+    onEvent: (event) => (event.type === "entry" ? new Promise((resolve) => held.push(resolve)) : undefined),
+  });
   for (let pos = 1; pos <= 4; pos += 1) server.message(pos);
   await turn();
   assert.ok(!server.last.names().includes("CREDIT"));

@@ -26,14 +26,29 @@ async function check(open: () => Promise<Store>): Promise<void> {
   const first = await open();
   assert.deepEqual([...(await first.load())], []);
   const batches: Change[][] = [
-    [["a", "1"], ["b", "line\nand \u2028 \u{1f30a}"]],
-    [["a", "2"], ["c", ""]],
-    [["c", null], ["never", null]],
+    [
+      ["a", "1"],
+      ["b", "line\nand \u2028 \u{1f30a}"],
+    ],
+    [
+      ["a", "2"],
+      ["c", ""],
+    ],
+    [
+      ["c", null],
+      ["never", null],
+    ],
   ];
   await Promise.all(batches.map((batch) => first.write(batch)));
   await first.close();
   const second = await open();
-  assert.deepEqual(new Map([...(await second.load())].sort()), new Map([["a", "2"], ["b", "line\nand \u2028 \u{1f30a}"]]));
+  assert.deepEqual(
+    new Map([...(await second.load())].sort()),
+    new Map([
+      ["a", "2"],
+      ["b", "line\nand \u2028 \u{1f30a}"],
+    ]),
+  );
   await second.write([["a", null]]);
   await second.close();
   const third = await open();
@@ -58,7 +73,10 @@ test("a line that a crash cut off is as if it had never been", () =>
     await first.close();
     const path = join(folder, "tidewire.jsonl");
     const whole = await readFile(path, "utf8");
-    const next = `${JSON.stringify([["a", "2"], ["b", "\u{1f30a}"]])}\n`;
+    const next = `${JSON.stringify([
+      ["a", "2"],
+      ["b", "\u{1f30a}"],
+    ])}\n`;
     for (let cut = 1; cut < next.length; cut += 1) {
       await appendFile(path, next.slice(0, cut));
       const store = new FileStore(folder);
@@ -91,7 +109,11 @@ test("a ledger writes in order, and lets nothing happen before or after a failur
   let fail = false;
   const store = new MemoryStore();
   const ledger = new Ledger(
-    { load: () => store.load(), close: () => store.close(), write: async (changes) => (fail ? Promise.reject(new Error("full")) : store.write(changes)) },
+    {
+      load: () => store.load(),
+      close: () => store.close(),
+      write: async (changes) => (fail ? Promise.reject(new Error("full")) : store.write(changes)),
+    },
     (error) => happened.push(String(error)),
   );
   ledger.put("a", "1");

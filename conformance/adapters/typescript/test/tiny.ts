@@ -4,7 +4,16 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { type BodyInit, decodeBody, encodeBody } from "../src/codec/body.js";
-import { Decoder, encodeFrame, FLAGS, type FrameName, kindOf, nameOf, PREFACE, type RawFrame } from "../src/codec/frame.js";
+import {
+  Decoder,
+  encodeFrame,
+  FLAGS,
+  type FrameName,
+  kindOf,
+  nameOf,
+  PREFACE,
+  type RawFrame,
+} from "../src/codec/frame.js";
 import { CODES, LIMITS } from "../src/generated/registry.js";
 import { ResumeResult } from "../src/generated/tidewire/v1/login_pb.js";
 
@@ -77,7 +86,14 @@ export class TinyServer {
         say("SEND_ACK", { msgId: 1n, state: 1 }, ref);
         if (target.value !== "self") return;
         entries += 1n;
-        say("MESSAGE", { pos: entries, prevPos: entries - 1n, msgId: 1n, from: "self", target: { case: "toUser", value: "self" }, content });
+        say("MESSAGE", {
+          pos: entries,
+          prevPos: entries - 1n,
+          msgId: 1n,
+          from: "self",
+          target: { case: "toUser", value: "self" },
+          content,
+        });
       } else if (name !== undefined && ref !== 0) {
         say("ERROR", { code: CODES.UNSUPPORTED_FRAME }, ref);
       }

@@ -55,7 +55,11 @@ export class Client {
 
   /** Resolves when the server has the message for good; until then it is kept over cuts and crashes. Throws Refused or LocalError. */
   async send(message: Outgoing): Promise<Body<"SEND_ACK">> {
-    const { content, onlineOnly, ttlMs, receipts, toUser, toGroup, ...fields } = { toUser: undefined, toGroup: undefined, ...message };
+    const { content, onlineOnly, ttlMs, receipts, toUser, toGroup, ...fields } = {
+      toUser: undefined,
+      toGroup: undefined,
+      ...message,
+    };
     const { answer } = await this.post("SEND", {
       ...fields,
       target: toGroup === undefined ? { case: "toUser", value: toUser ?? "" } : { case: "toGroup", value: toGroup },
@@ -84,10 +88,13 @@ export class Client {
     if (needsKey(name, body) && body.idem.length === 0) body.idem = secretBytes(LIMITS.IDEM_LEN);
     const length = toBinary(schemaOf(name), body).length;
     const limit = this.engine.session?.bodyLimit ?? LIMITS.MAX_FRAME_HARD;
-    if (length > limit) throw new LocalError("BODY_TOO_LARGE", `body length ${length} exceeds limit ${limit} in ${name}`);
+    if (length > limit)
+      throw new LocalError("BODY_TOO_LARGE", `body length ${length} exceeds limit ${limit} in ${name}`);
     const { outbox, clock } = this.engine;
     const item = outbox.add({ id, name, body, since: clock.now() });
-    const answer = new Promise<Reply>((resolve, reject) => Object.assign(item, { resolve, reject })) as Promise<Reply<N>>;
+    const answer = new Promise<Reply>((resolve, reject) => Object.assign(item, { resolve, reject })) as Promise<
+      Reply<N>
+    >;
     // Who wants to know waits for it; the others hear of it by an event.
     answer.catch(() => {});
     //= spec/30-send.md#idempotency
@@ -128,7 +135,11 @@ export class Client {
   }
 
   /** The state of a message that was sent from here: of all, or at one recipient. */
-  stateOf(conversation: { user: string } | { group: bigint }, msgId: bigint, recipient?: string): StateName | undefined {
+  stateOf(
+    conversation: { user: string } | { group: bigint },
+    msgId: bigint,
+    recipient?: string,
+  ): StateName | undefined {
     return this.engine.receipts.stateOf(conversation, msgId, recipient);
   }
 

@@ -8,7 +8,17 @@ import { FEATURES, LIMITS } from "../generated/registry.js";
 import { type LoginOk, type Reauth, ResumeResult } from "../generated/tidewire/v1/login_pb.js";
 import type { Send } from "../generated/tidewire/v1/send_pb.js";
 import { systemClock, type Clock } from "./clock.js";
-import { classOf, type ClientEvent, type Entry, type EntryName, LocalError, Refused, type Reply, type ReplyName, type RequestName } from "./events.js";
+import {
+  classOf,
+  type ClientEvent,
+  type Entry,
+  type EntryName,
+  LocalError,
+  Refused,
+  type Reply,
+  type ReplyName,
+  type RequestName,
+} from "./events.js";
 import { Journal } from "./journal.js";
 import { Mailbox } from "./mailbox.js";
 import type { ClientOptions, ClientStatus, TokenReason } from "./options.js";
@@ -61,11 +71,16 @@ export class Engine implements Host {
     this.pacer = new Pacer(random);
     this.ledger = new Ledger(store, (error) => this.storeFailed(error));
     this.mailbox = new Mailbox((event) => options.onEvent(event));
-    this.journal = new Journal(this.ledger, saved, { manualAck: options.manualAck ?? false, keepEntries: options.keepEntries ?? 1000 });
+    this.journal = new Journal(this.ledger, saved, {
+      manualAck: options.manualAck ?? false,
+      keepEntries: options.keepEntries ?? 1000,
+    });
     this.outbox = new Outbox(this.ledger, saved, options.maxOutbox ?? 10_000);
     this.receipts = new Receipts(this.ledger, saved);
     this.settings = {
-      features: (options.features ?? (Object.keys(FEATURES) as (keyof typeof FEATURES)[])).map((name) => FEATURES[name]),
+      features: (options.features ?? (Object.keys(FEATURES) as (keyof typeof FEATURES)[])).map(
+        (name) => FEATURES[name],
+      ),
       eventWindow: options.eventWindow ?? 1000,
       maxFrame: options.maxFrame ?? LIMITS.MAX_FRAME_DEFAULT,
       keepaliveMs: options.keepaliveMs,
@@ -161,7 +176,10 @@ export class Engine implements Host {
     if (this.status === "closed") return;
     this.session?.transmit((items) => {
       for (const item of items) this.outbox.note(item);
-      this.commit(() => this.work());
+      void this.commit(() => {
+        for (const item of items) item.stored = true;
+        this.work();
+      });
     });
     const { news } = this;
     this.news = [];
@@ -202,8 +220,10 @@ export class Engine implements Host {
     this.pacer.succeeded();
     this.receipts.self = login.user;
     const ttl = login.tokenTtlMs;
-    this.refreshAt = ttl === undefined || typeof this.options.token === "string" ? NEVER : this.clock.now() + Number(ttl) * 0.8;
-    const resume = login.resume === ResumeResult.RESUMED ? "RESUMED" : login.resume === ResumeResult.GAP ? "GAP" : "FRESH";
+    this.refreshAt =
+      ttl === undefined || typeof this.options.token === "string" ? NEVER : this.clock.now() + Number(ttl) * 0.8;
+    const resume =
+      login.resume === ResumeResult.RESUMED ? "RESUMED" : login.resume === ResumeResult.GAP ? "GAP" : "FRESH";
     this.tell({ type: "connected", resume, login });
   }
 
@@ -266,7 +286,8 @@ export class Engine implements Host {
     //# [ERR-005] A client MUST act on the class of a code that it does not know.
     const kind = code === undefined ? 0 : classOf(code);
     const willReconnect = end.why !== "breach" && kind !== 1 && kind !== 3;
-    if (began || end.why !== "lost") this.tell({ type: "disconnected", ...(code === undefined ? {} : { code }), willReconnect });
+    if (began || end.why !== "lost")
+      this.tell({ type: "disconnected", ...(code === undefined ? {} : { code }), willReconnect });
     for (const item of this.outbox.all()) {
       if (item.name !== "LOGOUT" || !item.sent) continue;
       this.outbox.remove(item);
@@ -366,7 +387,8 @@ export class Engine implements Host {
   }
 
   private tellStates(news: readonly News[]): void {
-    for (const { id, state, user } of news) this.tell({ type: "status", id, state, ...(user === undefined ? {} : { user }) });
+    for (const { id, state, user } of news)
+      this.tell({ type: "status", id, state, ...(user === undefined ? {} : { user }) });
   }
 
   private tellLost(): void {

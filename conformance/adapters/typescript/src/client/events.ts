@@ -72,7 +72,15 @@ export class Refused extends Error {
 /** This side refused. */
 export class LocalError extends Error {
   constructor(
-    readonly code: "BODY_TOO_LARGE" | "OUTBOX_FULL" | "NOT_CONNECTED" | "CLOSED" | "EXPIRED" | "CONNECTION_LOST" | "DUPLICATE_ID" | "NOT_STORED",
+    readonly code:
+      | "BODY_TOO_LARGE"
+      | "OUTBOX_FULL"
+      | "NOT_CONNECTED"
+      | "CLOSED"
+      | "EXPIRED"
+      | "CONNECTION_LOST"
+      | "DUPLICATE_ID"
+      | "NOT_STORED",
     text: string,
   ) {
     super(text);

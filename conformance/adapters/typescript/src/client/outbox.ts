@@ -21,7 +21,7 @@ export interface Item {
   readonly body: Message;
   /** When it was given to the outbox. */
   readonly since: number;
-  /** It is stored, where it has to be: it may be sent. */
+  /** The store has it as it is, where it has to: it may be sent. */
   stored: boolean;
   /** Noted in the store that a try may have been made. */
   tried: boolean;
@@ -63,7 +63,19 @@ export class Outbox {
       const { id, name, body, since, tried } = JSON.parse(saved.get(key) ?? "") as Saved;
       const seq = Number(key.slice(KEY.length));
       const message = fromBinary(schemaOf(name), fromBase64(body));
-      this.items.set(seq, { seq, id, name, body: message, since, stored: true, tried, sent: tried, notBefore: 0, resolve: nobody, reject: nobody });
+      this.items.set(seq, {
+        seq,
+        id,
+        name,
+        body: message,
+        since,
+        stored: true,
+        tried,
+        sent: tried,
+        notBefore: 0,
+        resolve: nobody,
+        reject: nobody,
+      });
       this.names.add(`${name}/${id}`);
       this.next = seq + 1;
     }
@@ -84,7 +96,16 @@ export class Outbox {
     const name = `${request.name}/${request.id}`;
     if (this.names.has(name)) throw new LocalError("DUPLICATE_ID", `${request.id} waits already`);
     this.names.add(name);
-    const item = { ...request, seq: this.next, stored: !durable(request.name), tried: false, sent: false, notBefore: 0, resolve: nobody, reject: nobody };
+    const item = {
+      ...request,
+      seq: this.next,
+      stored: !durable(request.name),
+      tried: false,
+      sent: false,
+      notBefore: 0,
+      resolve: nobody,
+      reject: nobody,
+    };
     this.next += 1;
     this.items.set(item.seq, item);
     this.save(item);
@@ -119,8 +140,10 @@ export class Outbox {
     return item.tried || ttlOf(item) === undefined;
   }
 
+  /** Notes that a try will be made; the item may be sent once the ledger's next commit set `stored` again. */
   note(item: Item): void {
     item.tried = true;
+    item.stored = false;
     this.save(item);
   }
 
@@ -129,7 +152,10 @@ export class Outbox {
     const ttl = ttlOf(item);
     if (ttl === undefined) return item.body;
     // Where nothing is left the first try may have been accepted, and the answer tells.
-    return { ...(item.body as Send), ttlMs: BigInt(Math.max(Math.floor(ttl - Math.max(now - item.since, 0)), 1)) } as Message;
+    return {
+      ...(item.body as Send),
+      ttlMs: BigInt(Math.max(Math.floor(ttl - Math.max(now - item.since, 0)), 1)),
+    } as Message;
   }
 
   /** Messages whose time was over before they were sent. */
@@ -154,7 +180,13 @@ export class Outbox {
 
   private save(item: Item): void {
     if (!durable(item.name)) return;
-    const saved: Saved = { id: item.id, name: item.name, body: toBase64(toBinary(schemaOf(item.name), item.body)), since: item.since, tried: item.tried };
+    const saved: Saved = {
+      id: item.id,
+      name: item.name,
+      body: toBase64(toBinary(schemaOf(item.name), item.body)),
+      since: item.since,
+      tried: item.tried,
+    };
     this.ledger.put(keyOf(item), JSON.stringify(saved));
   }
 }

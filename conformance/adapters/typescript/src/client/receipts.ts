@@ -40,7 +40,9 @@ const nameOf = (state: number) => MessageState[state] as StateName;
 
 /** A conversation as a key. */
 export function conversationOf(target: { case: string | undefined; value?: unknown }): string {
-  return target.case === "group" || target.case === "toGroup" ? `group:${target.value}` : `user:${encodeURIComponent(String(target.value ?? ""))}`;
+  return target.case === "group" || target.case === "toGroup"
+    ? `group:${target.value}`
+    : `user:${encodeURIComponent(String(target.value ?? ""))}`;
 }
 
 export class Receipts {
@@ -54,7 +56,11 @@ export class Receipts {
     saved: Map<string, string>,
   ) {
     const restore = <T>(prefix: string) =>
-      new Map([...saved].filter(([key]) => key.startsWith(prefix)).map(([key, text]) => [key, JSON.parse(text) as T] as const));
+      new Map(
+        [...saved]
+          .filter(([key]) => key.startsWith(prefix))
+          .map(([key, text]) => [key, JSON.parse(text) as T] as const),
+      );
     this.sent = restore<Known>(SENT);
     this.marks = restore<Watermark>(MARK);
   }
@@ -82,7 +88,8 @@ export class Receipts {
   /** STATUS came. */
   status(body: Body<"STATUS">): News[] {
     const talk = conversationOf(body.conversation);
-    if (body.state === MessageState.FAILED) return this.ended(talk, body.msgId, body.state, talk.startsWith("group:") ? body.by : undefined);
+    if (body.state === MessageState.FAILED)
+      return this.ended(talk, body.msgId, body.state, talk.startsWith("group:") ? body.by : undefined);
     if (body.state !== MessageState.DELIVERED && body.state !== MessageState.READ) return [];
     // A mark of another own device is about what others sent.
     if (body.by === this.self && talk !== conversationOf({ case: "user", value: this.self })) return [];
@@ -109,10 +116,14 @@ export class Receipts {
 
   /** The state of an own message: of all, or at one recipient. */
   stateOf(about: About, msgId: bigint, user?: string): StateName | undefined {
-    const talk = conversationOf("user" in about ? { case: "user", value: about.user } : { case: "group", value: about.group });
+    const talk = conversationOf(
+      "user" in about ? { case: "user", value: about.user } : { case: "group", value: about.group },
+    );
     const known = this.sent.get(`${SENT}${talk}/${msgId}`);
     if (known?.id === undefined) return undefined;
-    return nameOf(user === undefined || terminal(known.state) ? known.state : (known.by[user] ?? MessageState.ACCEPTED));
+    return nameOf(
+      user === undefined || terminal(known.state) ? known.state : (known.by[user] ?? MessageState.ACCEPTED),
+    );
   }
 
   private ended(talk: string, msgId: bigint, state: number, user: string | undefined): News[] {
@@ -131,7 +142,8 @@ export class Receipts {
     //= spec/40-status.md#order-of-states
     //# [STA-053] A client MUST take a watermark for each of its messages in the conversation whose id is not above
     //# msg_id.
-    const state = msgId <= BigInt(water.read) ? MessageState.READ : msgId <= BigInt(water.delivered) ? MessageState.DELIVERED : 0;
+    const state =
+      msgId <= BigInt(water.read) ? MessageState.READ : msgId <= BigInt(water.delivered) ? MessageState.DELIVERED : 0;
     if (state > 0) this.raiseAt(known, user, state, talk.startsWith("group:"), news);
   }
 

@@ -1,17 +1,18 @@
 /** One session: LOGIN, then frames both ways over one connection until it ends. What has to outlive it stands elsewhere. */
 
 import { create, type Message, toBinary } from "@bufbuild/protobuf";
-import { type Body, type BodyInit, decodeBody, encodeBody, schemaOf } from "../codec/body.js";
+import { type Body, decodeBody, encodeBody, schemaOf } from "../codec/body.js";
 import { fromText } from "../codec/bytes.js";
-import { Decoder, encodeFrame, FLAGS, type FrameName, kindOf, nameOf, PREFACE, type RawFrame, Violation } from "../codec/frame.js";
+import { FLAGS, type FrameName, kindOf, nameOf, type RawFrame, Violation } from "../codec/frame.js";
 import { Malformed, records, WIRE } from "../codec/records.js";
 import { CODES, LIMITS } from "../generated/registry.js";
 import { ErrorSchema, PingSchema } from "../generated/tidewire/v1/control_pb.js";
-import { ResumeResult } from "../generated/tidewire/v1/login_pb.js";
+import { LoginSchema, ResumeResult } from "../generated/tidewire/v1/login_pb.js";
 import { SyncSchema } from "../generated/tidewire/v1/send_pb.js";
 import type { Clock } from "./clock.js";
 import type { EntryName } from "./events.js";
 import type { Journal } from "./journal.js";
+import { Link, type Pending } from "./link.js";
 import type { Item, Outbox } from "./outbox.js";
 import type { Grease } from "./random.js";
 import type { Wire } from "./transport.js";
@@ -29,7 +30,13 @@ export interface Host {
   readonly grease: Grease;
   readonly journal: Journal;
   readonly outbox: Outbox;
-  readonly settings: { features: readonly number[]; eventWindow: number; maxFrame: number; keepaliveMs?: number | undefined; agent: string };
+  readonly settings: {
+    features: readonly number[];
+    eventWindow: number;
+    maxFrame: number;
+    keepaliveMs?: number | undefined;
+    agent: string;
+  };
   readonly token: string;
   readonly deviceId: Uint8Array;
   loggedIn(login: Body<"LOGIN_OK">): void;
@@ -44,13 +51,6 @@ export interface Host {
   handled(): void;
 }
 
-/** A request that waits for its answer. */
-interface Pending {
-  readonly name: FrameName;
-  readonly item?: Item;
-  readonly done?: (reply: FrameName, body: Message) => void;
-}
-
 /** A gap that was found, and how far asking for it has come. */
 interface Gap {
   readonly after: bigint;
@@ -59,52 +59,52 @@ interface Gap {
 
 export class Session {
   login: Body<"LOGIN_OK"> | undefined;
-  private readonly decoder: Decoder;
-  private readonly pending = new Map<number, Pending>();
+  private readonly link: Link;
   private readonly flying = new Set<Item>();
   /** Own requests that wait for room. */
-  private readonly own: { name: FrameName; body: Message; done: (reply: FrameName, body: Message) => void }[] = [];
-  private out: Uint8Array<ArrayBuffer>[] = [];
-  private ref = 0;
-  private over = false;
+  private readonly own: { pending: Pending; body: Message }[] = [];
+  private ended = false;
   private gap: Gap | undefined;
   private received = 0;
   private eventLimit: number;
   private acked = 0n;
   private readonly openedAt: number;
-  private lastSent: number;
-  private lastHeard: number;
 
   constructor(
     private readonly host: Host,
-    private readonly wire: () => Wire,
+    wire: () => Wire,
     kind: Wire["kind"],
   ) {
-    this.decoder = new Decoder(kind === "stream");
-    this.messages = kind === "messages";
+    this.link = new Link(wire, kind, host.grease, host.clock);
     this.eventLimit = host.settings.eventWindow;
-    this.openedAt = this.lastSent = this.lastHeard = host.clock.now();
+    this.openedAt = host.clock.now();
   }
-  private readonly messages: boolean;
 
   /** Sent requests of the app without an answer. */
   get inFlight(): ReadonlySet<Item> {
     return this.flying;
   }
 
+  /** LOGGED frames of this session so far. */
+  get entries(): number {
+    return this.received;
+  }
+
+  /** Longest body that the server takes. */
+  get bodyLimit(): number {
+    return this.login === undefined ? LIMITS.MAX_FRAME_HARD : (this.login.limits?.maxFrame ?? LIMITS.MAX_FRAME_DEFAULT);
+  }
+
   /** True while an answer of the server is due that does not depend on anybody else. */
   get busy(): boolean {
-    return !this.over && (this.login === undefined || [...this.pending.values()].some(({ name }) => name === "PING"));
+    return !this.ended && (this.login === undefined || this.link.open.some(({ name }) => name === "PING"));
   }
 
   /** The connection is there. */
   open(): void {
-    //= spec/01-framing.md#transports
-    //# [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before anything else.
-    if (!this.messages) this.out.push(PREFACE);
     const { settings, journal, grease, token, deviceId } = this.host;
     const resume = journal.resume();
-    const login: BodyInit<"LOGIN"> = {
+    const login = create(LoginSchema, {
       versionMin: 1,
       versionMax: 1,
       //= spec/03-versioning.md#grease
@@ -121,45 +121,39 @@ export class Session {
       //= spec/20-login.md#resume
       //# [LGN-050] A client that has stored entries MUST name their epoch and last position as resume in LOGIN.
       ...(resume === undefined ? {} : { resume }),
-    };
-    const ref = this.nextRef();
-    this.pending.set(ref, { name: "LOGIN", done: (reply, body) => this.loginAnswered(reply, body as Body<"LOGIN_OK">) });
-    this.put("LOGIN", encodeBody("LOGIN", login), ref);
-    this.flush();
+    });
+    this.link.request({ name: "LOGIN", done: (_, body) => this.loginAnswered(body as Body<"LOGIN_OK">) }, login);
+    this.link.flush();
   }
 
   /** Bytes came; null for a message that has none. */
   receive(bytes: Uint8Array | null): void {
-    if (this.over) return;
-    this.lastHeard = this.host.clock.now();
+    if (this.ended) return;
     try {
-      if (bytes === null) throw new Violation("PROTOCOL_VIOLATION", "a text message");
-      this.decoder.feed(bytes);
-      for (let frame = this.decoder.next(); frame !== undefined && !this.over; frame = this.decoder.next()) this.frame(frame);
-      if (this.messages && !this.over && this.decoder.rest.length > 0) throw new Violation("PROTOCOL_VIOLATION", "a message ends within a frame");
+      this.link.receive(bytes, (frame) => this.frame(frame));
     } catch (error) {
       if (error instanceof Violation) this.breach(error.code);
       else if (error instanceof Malformed) this.breach("MALFORMED_FRAME");
       else throw error;
     }
     this.host.handled();
-    this.flush();
+    this.link.flush();
   }
 
-  /** The connection is gone. */
+  /** The connection is gone, or given up. */
   lost(): void {
     this.end({ why: "lost" });
   }
 
   /** Leaves without a word. */
   close(): void {
-    this.over = true;
-    this.wire().close();
+    this.ended = true;
+    this.link.close();
   }
 
   /** Asks for a sign of life; `answered` when it came. */
   ping(answered: () => void): void {
-    this.own.push({ name: "PING", body: create(PingSchema), done: answered });
+    this.own.push({ pending: { name: "PING", done: answered }, body: create(PingSchema) });
     this.transmit();
   }
 
@@ -169,10 +163,10 @@ export class Session {
     //# [SND-053] A client MUST send ACK only for entries that it has stored.
     //= spec/30-send.md#ack
     //# [SND-084] A client MUST send ACK for the entries that it has stored.
-    if (this.over || this.login === undefined || pos <= this.acked) return;
+    if (this.ended || this.login === undefined || pos <= this.acked) return;
     this.acked = pos;
-    this.put("ACK", encodeBody("ACK", { pos }));
-    this.flush();
+    this.link.put("ACK", encodeBody("ACK", { pos }));
+    this.link.flush();
   }
 
   /** The app has `taken` so many LOGGED frames off our hands in this session. */
@@ -181,23 +175,19 @@ export class Session {
     const limit = taken + window;
     //= spec/10-control.md#flow-of-entries
     //# [CTL-026] A client whose app takes its entries MUST raise the event limit before it is used up.
-    if (this.over || this.login === undefined || limit - this.eventLimit < Math.max(window / 2, 1)) return;
+    if (this.ended || this.login === undefined || limit - this.eventLimit < Math.max(window / 2, 1)) return;
     this.eventLimit = limit;
-    this.put("CREDIT", encodeBody("CREDIT", { eventLimit: BigInt(limit) }));
-    this.flush();
-  }
-
-  /** LOGGED frames of this session so far. */
-  get entries(): number {
-    return this.received;
+    this.link.put("CREDIT", encodeBody("CREDIT", { eventLimit: BigInt(limit) }));
+    this.link.flush();
   }
 
   /** Sends what may be sent. Messages with a time to live are first given to `note`, which calls again once they are noted. */
   transmit(note?: (items: Item[]) => void): void {
-    if (this.over || this.login === undefined) return;
-    while (this.own.length > 0 && this.room > 0) {
-      const { name, body, done } = this.own.shift() as (typeof this.own)[number];
-      this.request(name, body, { done });
+    if (this.ended || this.login === undefined) return;
+    while (this.room > 0) {
+      const next = this.own.shift();
+      if (next === undefined) break;
+      this.link.request(next.pending, next.body);
     }
     const { outbox, clock } = this.host;
     const now = clock.now();
@@ -214,44 +204,42 @@ export class Session {
       const body = outbox.bodyAt(item, now);
       if (toBinary(schemaOf(item.name), body).length > this.bodyLimit) {
         // The server would end the connection, and each that follows.
-        this.host.answered(item, "ERROR", create(ErrorSchema, { code: CODES.CONTENT_TOO_LARGE, text: "longer than the server's max_frame" }));
+        this.host.answered(
+          item,
+          "ERROR",
+          create(ErrorSchema, { code: CODES.CONTENT_TOO_LARGE, text: "longer than the server's max_frame" }),
+        );
         continue;
       }
       item.sent = true;
       this.flying.add(item);
-      this.request(item.name, body, { item });
+      this.link.request({ name: item.name, item }, body);
     }
-    this.flush();
+    this.link.flush();
     if (unnoted >= 0) note?.(ready.filter((item) => !outbox.noted(item)));
-  }
-
-  /** Longest body that the server takes. */
-  get bodyLimit(): number {
-    return this.login?.limits?.maxFrame ?? LIMITS.MAX_FRAME_DEFAULT;
   }
 
   /** The next moment at which `tick` has something to do. */
   deadline(): number {
     if (this.login === undefined) return this.openedAt + LIMITS.LOGIN_TIMEOUT_MS;
-    return Math.min(this.lastSent + this.keepalive / 2, this.lastHeard + 2 * this.keepalive);
+    return Math.min(this.link.lastSent + this.keepalive / 2, this.link.lastHeard + 2 * this.keepalive);
   }
 
   tick(): void {
-    if (this.over) return;
+    if (this.ended) return;
     const now = this.host.clock.now();
     //= spec/10-control.md#keepalive
     //# [CTL-035] A client SHOULD take a server from which nothing came for two keepalive intervals as gone and
     //# reconnect.
-    if (this.login === undefined ? now >= this.deadline() : now >= this.lastHeard + 2 * this.keepalive) {
-      this.wire().close();
+    if (this.login === undefined ? now >= this.deadline() : now >= this.link.lastHeard + 2 * this.keepalive) {
       this.end({ why: "lost" });
       //= spec/10-control.md#keepalive
       //# [CTL-012] A client MUST send a frame at least once in each keepalive interval.
-    } else if (this.login !== undefined && now >= this.lastSent + this.keepalive / 2) {
+    } else if (this.login !== undefined && now >= this.link.lastSent + this.keepalive / 2) {
       if (this.room > 0) this.ping(() => {});
       // Without room for an answer: a PING with ref 0 has none.
-      else this.put("PING", new Uint8Array(0));
-      this.flush();
+      else this.link.put("PING", new Uint8Array(0));
+      this.link.flush();
     }
   }
 
@@ -262,52 +250,19 @@ export class Session {
   private get room(): number {
     //= spec/02-errors-and-limits.md#sizes
     //# [ERR-037] A client MUST NOT have more unanswered requests than the server's max_inflight.
-    return (this.login?.limits?.maxInflight ?? LIMITS.MAX_INFLIGHT_DEFAULT) - this.pending.size;
-  }
-
-  // What is sent.
-
-  private nextRef(): number {
-    //= spec/01-framing.md#requests-and-replies
-    //# [FRM-024] A client MUST NOT reuse a ref on a connection while its request is unanswered.
-    do this.ref = (this.ref % 0xffffffff) + 1;
-    while (this.pending.has(this.ref));
-    return this.ref;
-  }
-
-  private request(name: FrameName, body: Message, pending: Omit<Pending, "name">): void {
-    const ref = this.nextRef();
-    this.pending.set(ref, { name, ...pending });
-    this.put(name, toBinary(schemaOf(name), body), ref);
-  }
-
-  private put(name: FrameName, body: Uint8Array, ref = 0, reply = false): void {
-    //= spec/01-framing.md#header
-    //# [FRM-014] A sender MUST NOT set flag bits 3 to 6.
-    const flags = (reply ? FLAGS.REPLY : 0) | this.host.grease.flags();
-    this.out.push(encodeFrame({ type: kindOf(name).type, flags, ref, body }));
-  }
-
-  private flush(): void {
-    if (this.out.length === 0) return;
-    this.lastSent = this.host.clock.now();
-    // One frame a message: every server takes that, however it bounds its messages.
-    const frames = this.out;
-    this.out = [];
-    for (const frame of frames) this.wire().send(frame);
+    return (this.login?.limits?.maxInflight ?? LIMITS.MAX_INFLIGHT_DEFAULT) - this.link.open.length;
   }
 
   /** GOAWAY is the last frame that this side sends. */
   private breach(code: keyof typeof CODES): void {
-    this.put("GOAWAY", encodeBody("GOAWAY", { code: CODES[code] }));
-    this.flush();
-    this.wire().close();
+    this.link.put("GOAWAY", encodeBody("GOAWAY", { code: CODES[code] }));
     this.end({ why: "breach", code });
   }
 
   private end(end: End): void {
-    if (this.over) return;
-    this.over = true;
+    if (this.ended) return;
+    this.ended = true;
+    this.link.close();
     this.host.ended(end);
   }
 
@@ -332,12 +287,12 @@ export class Session {
     if (name === "PING") {
       //= spec/10-control.md#ping
       //# [CTL-004] A client MUST answer a PING that has a ref with PONG.
-      this.put("PONG", encodeBody("PONG", { data: decodeBody("PING", frame.body).data }), frame.ref, true);
+      this.link.put("PONG", encodeBody("PONG", { data: decodeBody("PING", frame.body).data }), frame.ref, true);
     } else {
       //= spec/01-framing.md#unknown-frames
       //# [FRM-048] To a request of a type that it does not know a client MUST answer ERROR UNSUPPORTED_FRAME and keep
       //# the connection.
-      this.put("ERROR", encodeBody("ERROR", { code: CODES.UNSUPPORTED_FRAME }), frame.ref, true);
+      this.link.put("ERROR", encodeBody("ERROR", { code: CODES.UNSUPPORTED_FRAME }), frame.ref, true);
     }
   }
 
@@ -349,7 +304,6 @@ export class Session {
     } else if (name === "NOTICE") {
       this.host.notice(decodeBody("NOTICE", frame.body).code);
     } else if (name === "GOAWAY") {
-      this.wire().close();
       this.end({ why: "goaway", goaway: decodeBody("GOAWAY", frame.body) });
     }
   }
@@ -359,7 +313,8 @@ export class Session {
     //# [FRM-042] On an unknown event with CRITICAL set the receiver MUST send GOAWAY UNKNOWN_CRITICAL and close.
     //= spec/03-versioning.md#grease
     //# [VER-020] A receiver MUST treat grease as any unknown value of its kind.
-    if (name === undefined && frame.flags & FLAGS.CRITICAL) throw new Violation("UNKNOWN_CRITICAL", "an unknown event that must not be skipped");
+    if (name === undefined && frame.flags & FLAGS.CRITICAL)
+      throw new Violation("UNKNOWN_CRITICAL", "an unknown event that must not be skipped");
     //= spec/01-framing.md#header
     //# [FRM-013] A receiver MUST ignore flag bits that are undefined or that mean nothing for the frame.
     if (frame.flags & FLAGS.LOGGED && this.login !== undefined) this.entry(frame, name);
@@ -391,7 +346,6 @@ export class Session {
   private found(after: bigint): void {
     if (this.gap?.after === after) {
       if (!this.gap.answered) return;
-      this.wire().close();
       this.end({ why: "lost" });
       return;
     }
@@ -401,7 +355,7 @@ export class Session {
     //# [SND-043] A client MUST take an entry whose prev_pos is above its own position as a gap and ask for the missing
     //# with SYNC.
     const body = create(SyncSchema, { afterPos: after });
-    this.own.push({ name: "SYNC", body, done: (reply, answer) => this.syncAnswered(gap, reply, answer) });
+    this.own.push({ pending: { name: "SYNC", done: (reply, answer) => this.syncAnswered(gap, reply, answer) }, body });
   }
 
   private syncAnswered(gap: Gap, reply: FrameName, answer: Message): void {
@@ -409,7 +363,6 @@ export class Session {
     if (reply === "OK") return;
     const { limit } = answer as Body<"ERROR">;
     if (limit === undefined) {
-      this.wire().close();
       this.end({ why: "lost" });
       return;
     }
@@ -421,25 +374,22 @@ export class Session {
   }
 
   private reply(frame: RawFrame, name: FrameName | undefined): void {
-    const pending = this.pending.get(frame.ref);
-    const body = name === undefined ? undefined : decodeBody(name, frame.body);
-    if (pending === undefined || name === undefined || body === undefined) return;
-    if (name !== kindOf(pending.name).reply && (name !== "ERROR" || pending.name === "LOGIN")) {
-      throw new Violation("PROTOCOL_VIOLATION", `${name} as a reply to ${pending.name}`);
-    }
-    this.pending.delete(frame.ref);
+    if (name === undefined) return;
+    const body: Message = decodeBody(name, frame.body);
+    const pending = this.link.answered(frame.ref, name);
+    if (pending === undefined) return;
     pending.done?.(name, body);
     if (pending.item === undefined) return;
     this.flying.delete(pending.item);
     this.host.answered(pending.item, name, body);
   }
 
-  private loginAnswered(_: FrameName, login: Body<"LOGIN_OK">): void {
+  private loginAnswered(login: Body<"LOGIN_OK">): void {
     //= spec/20-login.md#login-1
     //# [LGN-049] A client MUST NOT send another frame between LOGIN and LOGIN_OK.
     this.login = login;
-    this.decoder.maxFrame = this.host.settings.maxFrame;
-    const { journal, grease } = this.host;
+    this.link.maxFrame = this.host.settings.maxFrame;
+    const { journal } = this.host;
     if (login.resume === ResumeResult.RESUMED) {
       this.host.loggedIn(login);
       //= spec/20-login.md#resume
@@ -458,7 +408,7 @@ export class Session {
       //# entries before may be missing.
       if (lost) this.host.missing();
     }
-    this.out.push(grease.frame());
+    this.link.putGrease();
   }
 }
 

@@ -1,6 +1,14 @@
 /** Bodies: bytes to typed messages and back. */
 
-import { type DescMessage, fromBinary, type Message, type MessageInitShape, type MessageShape, create, toBinary } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  fromBinary,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+  create,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { FRAMES } from "../generated/registry.js";
 import { check } from "./check.js";

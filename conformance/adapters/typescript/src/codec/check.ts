@@ -86,7 +86,10 @@ function count(schema: DescMessage, pieces: readonly Uint8Array[], path: string)
       const field = fields.get(record.number);
       if (field === undefined) continue;
       if (field.fieldKind === "list") {
-        const more = isNumber(field) && record.wire === WIRE.LEN ? record.bytes.reduce((sum, byte) => sum + (byte < 0x80 ? 1 : 0), 0) : 1;
+        const more =
+          isNumber(field) && record.wire === WIRE.LEN
+            ? record.bytes.reduce((sum, byte) => sum + (byte < 0x80 ? 1 : 0), 0)
+            : 1;
         items.set(field, (items.get(field) ?? 0) + more);
       }
       // Of the members of a oneof the last one counts, and takes nothing of the others.

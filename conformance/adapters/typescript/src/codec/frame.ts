@@ -103,11 +103,21 @@ export class Decoder {
     const view = new DataView(this.buffer.buffer, this.buffer.byteOffset, LIMITS.HEADER_LEN);
     const length = (view.getUint16(0) << 8) | view.getUint8(2);
     if (length > this.maxFrame) {
-      throw new Violation("FRAME_TOO_LARGE", `body length ${length} exceeds limit ${this.maxFrame}`, this.maxFrame, length);
+      throw new Violation(
+        "FRAME_TOO_LARGE",
+        `body length ${length} exceeds limit ${this.maxFrame}`,
+        this.maxFrame,
+        length,
+      );
     }
     const end = LIMITS.HEADER_LEN + length;
     if (this.buffer.length < end) return undefined;
-    const frame = { flags: view.getUint8(3), type: view.getUint16(4), ref: view.getUint32(6), body: this.buffer.slice(LIMITS.HEADER_LEN, end) };
+    const frame = {
+      flags: view.getUint8(3),
+      type: view.getUint16(4),
+      ref: view.getUint32(6),
+      body: this.buffer.slice(LIMITS.HEADER_LEN, end),
+    };
     this.buffer = this.buffer.subarray(end);
     return frame;
   }

@@ -59,7 +59,10 @@ function fault(frame: RawFrame): Malformed | undefined {
 }
 
 function detail(found: Malformed): Detail {
-  return { ...(found.field === undefined ? {} : { field: found.field }), ...(found instanceof TooManyItems ? numbers(found) : {}) };
+  return {
+    ...(found.field === undefined ? {} : { field: found.field }),
+    ...(found instanceof TooManyItems ? numbers(found) : {}),
+  };
 }
 
 /** A client gets these bytes, and answers no request of a known type but PING. */
@@ -87,8 +90,10 @@ function first(frame: RawFrame): Verdict | undefined {
 /** The first field that is out of its bounds, in the order of the numbers. */
 function loginField(login: Login): Detail | undefined {
   if (login.token.length === 0) return { field: "token" };
-  if (login.token.length > LIMITS.MAX_TOKEN) return { field: "token", limit: LIMITS.MAX_TOKEN, actual: login.token.length };
-  if (login.deviceId.length !== LIMITS.DEVICE_ID_LEN || login.deviceId.every((byte) => byte === 0)) return { field: "device_id" };
+  if (login.token.length > LIMITS.MAX_TOKEN)
+    return { field: "token", limit: LIMITS.MAX_TOKEN, actual: login.token.length };
+  if (login.deviceId.length !== LIMITS.DEVICE_ID_LEN || login.deviceId.every((byte) => byte === 0))
+    return { field: "device_id" };
   const announced = login.limits?.maxFrame ?? LIMITS.MAX_FRAME_DEFAULT;
   const near = Math.min(Math.max(announced, LIMITS.MAX_FRAME_FLOOR), LIMITS.MAX_FRAME_HARD);
   if (announced !== near) return { field: "limits.max_frame", limit: near, actual: announced };
@@ -117,7 +122,8 @@ function inSession(frame: RawFrame): Verdict | undefined {
 export function blame(frame: RawFrame, found: Malformed): Verdict {
   const name = nameOf(frame.type);
   if (name === "LOGIN") return goaway("INVALID_LOGIN", detail(found));
-  const request = name !== undefined && kindOf(name).kind === "request" && frame.ref !== 0 && !(frame.flags & FLAGS.REPLY);
+  const request =
+    name !== undefined && kindOf(name).kind === "request" && frame.ref !== 0 && !(frame.flags & FLAGS.REPLY);
   if (!request) return goaway("MALFORMED_FRAME", detail(found));
   return error(found instanceof TooManyItems ? "TOO_MANY_ITEMS" : "MALFORMED_BODY", detail(found));
 }

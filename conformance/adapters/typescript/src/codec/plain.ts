@@ -28,7 +28,10 @@ function plainOf(message: ReflectMessage): Plain {
   for (const field of message.fields) {
     if (!message.isSet(field)) continue;
     const value: unknown = message.get(field);
-    out[field.name] = field.fieldKind === "list" ? Array.from(value as Iterable<unknown>, (item) => plainValue(field, item)) : plainValue(field, value);
+    out[field.name] =
+      field.fieldKind === "list"
+        ? Array.from(value as Iterable<unknown>, (item) => plainValue(field, item))
+        : plainValue(field, value);
   }
   return out;
 }

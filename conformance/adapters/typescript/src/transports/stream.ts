@@ -20,7 +20,10 @@ export function byteStream(options: TlsOptions = {}): Transport {
     let socket: Socket;
     if (protocol === "tls:") {
       const { ca, serverName = host } = options;
-      socket = connectTls({ ...where, ca, servername: serverName, minVersion: "TLSv1.3", ALPNProtocols: ["tidewire/1"] }, () => listener.opened());
+      socket = connectTls(
+        { ...where, ca, servername: serverName, minVersion: "TLSv1.3", ALPNProtocols: ["tidewire/1"] },
+        () => listener.opened(),
+      );
     } else {
       socket = connectTcp(where, () => listener.opened());
     }
