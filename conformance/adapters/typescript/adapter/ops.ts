@@ -22,14 +22,8 @@ export interface Platform {
 }
 
 /** What the adapter says of itself. */
-export function about(platform: Platform): object {
-  return {
-    name: "@tidewire/client",
-    version: "0.1.0",
-    roles: ["client"],
-    transports: platform.transports,
-    features: Object.keys(FEATURES),
-  };
+export function about({ transports }: Platform): object {
+  return { name: "@tidewire/client", version: "0.1.0", roles: ["client"], transports, features: Object.keys(FEATURES) };
 }
 
 /** How long a server has for an answer, in real milliseconds, before a clock that stands still goes on without it. */
@@ -44,7 +38,9 @@ interface Held {
 
 const plain = (name: FrameName, body: Message) => toPlain(schemaOf(name), body);
 
-/** An event of the SDK as one of the protocol. */
+const named = (code: number | undefined) => (code === undefined ? undefined : codeName(code));
+
+/** An event of the SDK as one of the protocol; what is undefined is not written. */
 function line(event: ClientEvent): Plain | undefined {
   switch (event.type) {
     case "connected":
@@ -59,33 +55,15 @@ function line(event: ClientEvent): Plain | undefined {
     case "accepted":
       return { event: "accepted", message: event.id, msg_id: event.msgId.toString(), duplicate: event.duplicate };
     case "failed":
-      return {
-        event: "failed",
-        message: event.id,
-        ...(event.code === undefined ? {} : { code: codeName(event.code) }),
-      };
+      return { event: "failed", message: event.id, code: named(event.code) };
     case "status":
-      return {
-        event: "status",
-        message: event.id,
-        state: event.state,
-        ...(event.user === undefined ? {} : { user: event.user }),
-      };
+      return { event: "status", message: event.id, state: event.state, user: event.user };
     case "answered":
       return { event: "reply", request: event.id, type: event.replyName, body: plain(event.replyName, event.reply) };
     case "refused":
-      return {
-        event: "refused",
-        request: event.id,
-        code: codeName(event.error.code),
-        body: plain("ERROR", event.error),
-      };
+      return { event: "refused", request: event.id, code: event.error.code, body: plain("ERROR", event.error.detail) };
     case "disconnected":
-      return {
-        event: "disconnected",
-        ...(event.code === undefined ? {} : { code: codeName(event.code) }),
-        will_reconnect: event.willReconnect,
-      };
+      return { event: "disconnected", code: named(event.code), will_reconnect: event.willReconnect };
     case "token-needed":
       return { event: "token_needed" };
     default:
@@ -104,25 +82,20 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
 
   async function open(args: Args): Promise<void> {
     const name = String(args.client);
-    if (held.has(name)) throw new Refusal("CLIENT_EXISTS", `there is a client ${name} already`);
     const store = await platform.store(String(args.store ?? name));
     const saved = await store.load();
     const manual = args.manual_clock === true ? new ManualClock(Number(saved.get(CLOCK) ?? Date.now())) : undefined;
-    const optional: Partial<ClientOptions> = {
-      ...(args.device === undefined ? {} : { deviceId: fromHex(String(args.device)) }),
-      ...(Array.isArray(args.features) ? { features: args.features as (keyof typeof FEATURES)[] } : {}),
-      ...(args.seed === undefined ? {} : { seed: Number(args.seed) }),
-      ...(manual === undefined ? {} : { clock: manual }),
-    };
-    const text = (value: unknown) => (typeof value === "string" ? value : undefined);
     let client: Client | undefined;
     client = await Client.open({
-      ...optional,
       url: String(args.url),
       token: String(args.token),
-      transport: platform.transport(text(args.ca), text(args.server_name)),
+      transport: platform.transport(args.ca as string | undefined, args.server_name as string | undefined),
       store: { load: async () => saved, write: (changes) => store.write(changes), close: () => store.close() },
       manualAck: args.manual_ack === true,
+      deviceId: args.device === undefined ? undefined : fromHex(String(args.device)),
+      features: args.features as ClientOptions["features"],
+      seed: args.seed as number | undefined,
+      clock: manual,
       onEvent: (event) => {
         const told = line(event);
         if (told !== undefined && client?.status !== "closed") say({ ...told, client: name });
@@ -162,12 +135,8 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
     fence: (args) => find(args).client.fence(),
     state: (args) => {
       const { client } = find(args);
-      return {
-        connected: client.status === "online",
-        pos: client.position.toString(),
-        outbox: client.unsent,
-        attempts: client.attempts,
-      };
+      const { status, position, unsent, attempts } = client;
+      return { connected: status === "online", pos: position.toString(), outbox: unsent, attempts };
     },
     clock: advance,
     token: (args) => find(args).client.setToken(String(args.token)),

@@ -365,11 +365,11 @@ export class Engine implements Host {
   /** Puts a fresh credential under the live session. */
   reauth: ((token: string) => void) | undefined;
 
-  private refusedItem(item: Item, error: Body<"ERROR">): void {
+  private refusedItem(item: Item, detail: Body<"ERROR">): void {
     //= spec/02-errors-and-limits.md#error-and-goaway
     //# [ERR-008] A client MUST repeat a SEND that was refused with class 5 with the same idempotency key.
-    if (item.name === "SEND" && classOf(error.code) === 5) {
-      item.notBefore = this.clock.now() + (error.retryAfterMs ?? RETRY_MS);
+    if (item.name === "SEND" && classOf(detail.code) === 5) {
+      item.notBefore = this.clock.now() + (detail.retryAfterMs ?? RETRY_MS);
       // It consumed no key and had no effect, so its time to live counts on.
       item.sent = false;
       return;
@@ -377,8 +377,9 @@ export class Engine implements Host {
     //= spec/02-errors-and-limits.md#error-and-goaway
     //# [ERR-048] A client MUST NOT repeat a SEND or GROUP_OP that was answered with an ERROR of class 4.
     this.outbox.remove(item);
-    this.news.push(() => item.reject(new Refused(error)));
-    if (item.name === "SEND") this.tell({ type: "failed", id: item.id, code: error.code });
+    const error = new Refused(detail);
+    this.news.push(() => item.reject(error));
+    if (item.name === "SEND") this.tell({ type: "failed", id: item.id, code: detail.code });
     else this.tell({ type: "refused", id: item.id, name: item.name, error });
   }
 

@@ -38,7 +38,7 @@ export type ClientEvent =
   /** The state of a message from here changed; in a group, at one member. */
   | { type: "status"; id: string; state: StateName; user?: string }
   | { type: "answered"; id: string; name: RequestName; reply: Reply; replyName: ReplyName<RequestName> }
-  | { type: "refused"; id: string; name: RequestName; error: Body<"ERROR"> }
+  | { type: "refused"; id: string; name: RequestName; error: Refused }
   /** A session ended. `code`: of the GOAWAY that said so. */
   | { type: "disconnected"; code?: number; willReconnect: boolean }
   /** The server refused the credential; `setToken` goes on with another one. */

@@ -19,26 +19,26 @@ export interface ClientOptions {
   /** Gets every event, in order, one at a time. Entries are given credit for once it is done with them. */
   onEvent: (event: ClientEvent) => void | Promise<void>;
   /** Default: a store that forgets. */
-  store?: Store;
+  store?: Store | undefined;
   /** 16 bytes for a store that is new. Default: made up. */
-  deviceId?: Uint8Array;
+  deviceId?: Uint8Array | undefined;
   /** Names of features to offer. Default: all. */
-  features?: readonly (keyof typeof FEATURES)[];
+  features?: readonly (keyof typeof FEATURES)[] | undefined;
   /** The app stores entries and says so by `ack`. Default: this client stores them before it hands them over. */
-  manualAck?: boolean;
+  manualAck?: boolean | undefined;
   /** So many entries are kept for `history`, the newest. Default: 1,000. */
-  keepEntries?: number;
+  keepEntries?: number | undefined;
   /** So many entries may be on their way to the app. Default: 1,000. */
-  eventWindow?: number;
+  eventWindow?: number | undefined;
   /** Longest body to receive. Default: 65,536. */
-  maxFrame?: number;
-  keepaliveMs?: number;
+  maxFrame?: number | undefined;
+  keepaliveMs?: number | undefined;
   /** So many requests may wait. Default: 10,000. */
-  maxOutbox?: number;
-  agent?: string;
-  clock?: Clock;
+  maxOutbox?: number | undefined;
+  agent?: string | undefined;
+  clock?: Clock | undefined;
   /** For jitter and grease. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 /** A message for a user or a group. */
