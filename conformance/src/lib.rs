@@ -13,6 +13,7 @@ mod matcher;
 mod mutant;
 mod names;
 pub mod null;
+mod pcap;
 mod player;
 pub mod report;
 mod run;
@@ -27,6 +28,7 @@ mod value;
 mod verdict;
 
 pub use mutant::{Mutant, MutantRole, Mutants};
+pub use pcap::Pcap;
 pub use run::{Pause, RunOptions, Testees, fresh_seed, run};
 pub use sdk::Sdk;
 pub use session::{FixtureError, Need, Session, Sessions, Transport};

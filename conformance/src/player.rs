@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::adapter::AdapterPool;
 use crate::ladder::{Event, Ladder};
+use crate::pcap::{Pcap, PcapCase};
 use crate::report::Evidence;
 use crate::run::Pause;
 use crate::sdk::Sdk;
@@ -61,6 +62,8 @@ pub(crate) struct Stage {
     pub(crate) mutation: Option<Arc<Mutation>>,
     /// The SDKs under test; none where a server is.
     pub(crate) sdks: Vec<Sdk>,
+    /// Where the bytes of all connections of actors are written down, if anywhere.
+    pub(crate) pcap: Option<Pcap>,
 }
 
 impl Stage {
@@ -190,6 +193,8 @@ pub(crate) struct Player<'a> {
     needs_witness: bool,
     /// The taps of this case, where a mutant is played.
     taps: Option<Taps>,
+    /// What is written down of this case.
+    pcap: Option<PcapCase>,
 }
 
 impl<'a> Player<'a> {
@@ -205,6 +210,10 @@ impl<'a> Player<'a> {
         if let Variant::Value(value) = &variant {
             world.set("sweep", value.clone());
         }
+        let pcap = stage.pcap.as_ref().map(|pcap| {
+            let variant = variant.text().map(|text| format!(" [{text}]"));
+            pcap.case(format!("{}{}", session.id, variant.unwrap_or_default()))
+        });
         let mut player = Player {
             stage,
             session,
@@ -219,6 +228,7 @@ impl<'a> Player<'a> {
             silenced: None,
             needs_witness: false,
             taps: stage.taps(),
+            pcap,
         };
         let failure = player.run().await;
         player.end_sdks().await;
@@ -242,6 +252,10 @@ impl<'a> Player<'a> {
                 continue;
             }
             self.ladder.push(Event::Step { line: step.line });
+            if let Some(pcap) = &self.pcap {
+                let text = self.session.source_of(step.line).next();
+                pcap.step(&format!(":{} {}", step.line, text.unwrap_or_default()));
+            }
             self.pause_before(step).await;
             match self.step(index, step).await {
                 Ok(()) => self.proved.extend(step.proves.iter().cloned()),
@@ -263,6 +277,9 @@ impl<'a> Player<'a> {
 
     /// What follows the last step: nothing unexpected is left, and others are still served.
     async fn end(&mut self) -> Result<(), Miss> {
+        if let Some(pcap) = &self.pcap {
+            pcap.step(": the fence at the end");
+        }
         if !self.session.loose_end {
             self.end_fences().await?;
         }

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::adapter::Role;
+use crate::pcap::Pcap;
 use crate::player::{Probe, Stage, Witness};
 use crate::report::{CaseReport, Report};
 use crate::sdk::{self, Sdk};
@@ -57,6 +58,8 @@ pub struct RunOptions {
     pub sdks: Vec<Sdk>,
     /// Where to wait for a person.
     pub pause: Option<Pause>,
+    /// Where what goes over the connections is written down.
+    pub pcap: Option<Pcap>,
 }
 
 /// A step before which a run waits until somebody presses Enter.
@@ -83,6 +86,7 @@ impl Default for RunOptions {
             trace_all: false,
             sdks: Vec::new(),
             pause: None,
+            pcap: None,
         }
     }
 }
@@ -178,6 +182,7 @@ async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminErro
         pause: options.pause.clone().map(Arc::new),
         mutation: None,
         sdks: options.sdks.clone(),
+        pcap: options.pcap.clone(),
     })
 }
 

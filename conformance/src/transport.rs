@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use crate::pcap::PcapStream;
 use crate::session::Transport;
 use crate::tap::Tap;
 
@@ -109,6 +110,8 @@ pub(crate) struct Connection {
     tapped: Option<Tapped>,
     /// The wire has nothing more to say, although a tap may keep that from the client.
     wire_ended: bool,
+    /// Who writes down what goes over the wire.
+    recorder: Option<PcapStream>,
 }
 
 impl Connection {
@@ -154,6 +157,7 @@ impl Connection {
             closed: false,
             tapped: tap.map(|tap| Tapped::new(tap, has_preface)),
             wire_ended: false,
+            recorder: None,
         };
         if has_preface {
             let preface = opening
@@ -191,11 +195,20 @@ impl Connection {
             closed: false,
             tapped: None,
             wire_ended: false,
+            recorder: None,
         };
         if has_preface {
             connection.send(&PREFACE, budget).await?;
         }
         Ok(connection)
+    }
+
+    /// Has what goes over the wire written down from now on, and the preface that went already.
+    pub(crate) fn record(&mut self, mut recorder: PcapStream, opening: &Opening) {
+        if matches!(self.wire, Wire::Bytes(_)) {
+            recorder.wrote(opening.preface.as_deref().unwrap_or(&PREFACE));
+        }
+        self.recorder = Some(recorder);
     }
 
     /// Sends bytes in one write; on WebSocket as one binary message.
@@ -226,6 +239,9 @@ impl Connection {
     }
 
     async fn write(&mut self, bytes: &[u8], budget: Duration) -> io::Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.wrote(bytes);
+        }
         let sent = timeout(budget, async {
             match &mut self.wire {
                 Wire::Bytes(stream) => {
@@ -241,6 +257,9 @@ impl Connection {
 
     /// Sends a WebSocket text message.
     pub(crate) async fn send_text(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.wrote_text(bytes);
+        }
         match &mut self.wire {
             Wire::Ws(ws) => ws.send(bytes, true).await,
             Wire::Bytes(_) => Err(io::Error::other("text messages exist on WebSocket alone")),
@@ -280,6 +299,7 @@ impl Connection {
                 None => &mut self.received,
                 Some(_) => &mut tapped_bytes,
             };
+            let known = bytes.len();
             let read = timeout_at(deadline, async {
                 match &mut self.wire {
                     Wire::Bytes(stream) => stream.read_buf(bytes).await,
@@ -288,6 +308,11 @@ impl Connection {
             });
             let read = read.await;
             let ended = matches!(read, Ok(Ok(0) | Err(_)));
+            match &mut self.recorder {
+                Some(recorder) if ended => recorder.read_end(),
+                Some(recorder) => recorder.read(bytes.get(known..).unwrap_or_default()),
+                None => {}
+            }
             match &mut self.tapped {
                 None => self.closed |= ended,
                 Some(tapped) => {
@@ -310,6 +335,9 @@ impl Connection {
 
     /// Closes the sending side in order.
     pub(crate) async fn finish(&mut self, budget: Duration) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.wrote_end();
+        }
         let closed = timeout(budget, async {
             match &mut self.wire {
                 Wire::Bytes(stream) => stream.shutdown().await,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
 use prost::Message;
@@ -14,6 +15,8 @@ use tidewire_codec::{Flags, Kind, RawFrame};
 use super::{EXIT_USAGE, complain};
 use crate::json::from_json;
 use crate::names;
+use crate::pcap::Pcap;
+use crate::session::Transport;
 use crate::value::{hex, unhex};
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +24,9 @@ pub(super) struct DecodeArgs {
     /// The bytes in hex, with or without white space and a preface; `-` reads them from stdin.
     #[arg(value_name = "HEX|-", required = true)]
     hex: Vec<String>,
+    /// Writes the bytes to this file as well, as a capture for Wireshark of a client that sends them.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +54,20 @@ pub(super) fn decode(args: &DecodeArgs) -> u8 {
     let Some(bytes) = unhex(&digits) else {
         return complain("not an even number of hex digits");
     };
+    if let Some(path) = &args.pcap
+        && let Err(error) = write_capture(path, &bytes)
+    {
+        return complain(&format!("{}: {error}", path.display()));
+    }
     say(&Dump::stream(&bytes).to_string())
+}
+
+fn write_capture(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let pcap = Pcap::create(path)?;
+    let mut stream = pcap.case("decode").client("client", Transport::Tcp);
+    stream.wrote(bytes);
+    drop(stream);
+    pcap.finish()
 }
 
 pub(super) fn encode(args: &EncodeArgs) -> u8 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::report::{Outputs, save};
 use super::target::{REACH_BUDGET, TargetArgs, chosen};
 use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain};
+use crate::pcap::Pcap;
 use crate::report::{Format, Report, Style, print};
 use crate::run::{RunOptions, run as run_suite};
 use crate::session::Session;
@@ -44,6 +45,9 @@ pub(super) struct RunArgs {
     /// Writes the report as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes what goes over the connections to this file, as a capture for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     #[command(flatten)]
     outputs: Outputs,
 }
@@ -93,6 +97,7 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
         pause: pause::of(args.pause_at, &cases, suite)?,
         cases,
         sdks: args.target.sdks().await?,
+        pcap: args.pcap.as_deref().map(capture).transpose()?,
         ..defaults
     };
     let takes = |session: &&Session| match options.cases.is_empty() {
@@ -129,10 +134,23 @@ async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<
     )
     .await;
     progress.end();
-    report.map_err(|error| {
+    let report = report.map_err(|error| {
         complain(&format!("the testee's back door: {error}"));
         EXIT_HARNESS
-    })
+    })?;
+    if let (Some(pcap), Some(path)) = (&options.pcap, &args.pcap) {
+        pcap.finish().map_err(|error| unwritten(path, &error))?;
+    }
+    Ok(report)
+}
+
+fn capture(path: &Path) -> Result<Pcap, u8> {
+    Pcap::create(path).map_err(|error| unwritten(path, &error))
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> u8 {
+    complain(&format!("{}: {error}", path.display()));
+    EXIT_HARNESS
 }
 
 /// More reference servers for the cases that need one alone than this would only fight for the cores.

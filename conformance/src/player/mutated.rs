@@ -114,10 +114,13 @@ impl Player<'_> {
         // Where an SDK is tested the mutant stands behind it, and the runner's own actors are left alone.
         let taps = self.taps.as_ref().filter(|_| self.stage.sdks.is_empty());
         let tap = taps.map(|taps| taps.tap(name));
-        self.stage
-            .testee
-            .open(transport, opening, tap, self.stage.budget)
-            .await
+        let testee = &self.stage.testee;
+        let opened = testee.open(transport, opening, tap, self.stage.budget);
+        let mut connection = opened.await?;
+        if let Some(pcap) = &self.pcap {
+            connection.record(pcap.client(name, transport), opening);
+        }
+        Ok(connection)
     }
 
     fn mutant(&self) -> Option<&Mutant> {
