@@ -193,22 +193,25 @@ def carried(folder: Path) -> int:
 
 def suite(path: Path) -> int:
     """A capture of the runner: the server's frames break no rule, and replies are joined to requests."""
-    shown = dissect.read_file(path)
-    replies, joined_replies, seen = 0, 0, set()
-    for number, packet in shown.items():
-        for one in packet:
-            if not one.from_server:
-                continue
-            if one.experts & BREACHES:
-                raise SystemExit(f"packet {number} of the suite: {sorted(one.experts)}")
-            seen.add(one.type)
-            replies += one.type is not None and bool(one.flags & 2)
-            joined_replies += one.text("request_in") is not None
+    columns = ["frame.number", "tidewire.type", "tidewire.flags.reply", "tidewire.request_in", "_ws.lua.error"]
+    breaches = [f"tidewire.expert.{name}" for name in sorted(BREACHES)]
+    options = [option for name in columns + breaches for option in ("-e", name)]
+    from_server = f"tidewire && ip.src == {dissect.SERVER_ADDRESS}"
+    rows = tshark("-r", str(path), "-Y", from_server, "-T", "fields", *options).splitlines()
+    seen, replies, joined_replies = [], 0, 0
+    for row in rows:
+        number, types, flags, requests, *wrong = row.split("\t")
+        found = [name for name, text in zip(columns[4:] + breaches, wrong, strict=True) if text]
+        expect(f"packet {number} of the suite", found, [])
+        seen += [int(text, 16) for text in types.split(",") if text]
+        replies += flags.count("1")
+        joined_replies += len(requests.split(",")) if requests else 0
     missing = [name for name, known in FRAMES.items() if known["dir"] == "s2c" and known["type"] not in seen]
     expect("types that the server never sent", missing, [])
-    if joined_replies < replies * 0.9:
+    # Of a request whose header has a flipped bit or that lies behind a cut, nobody knows the ref.
+    if joined_replies < replies * 0.99:
         raise SystemExit(f"only {joined_replies} of {replies} replies are joined to a request")
-    return sum(len(packet) for packet in shown.values())
+    return len(seen)
 
 
 def main() -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from capture import Capture
 
 ROOT = Path(__file__).resolve().parents[1]
+# Where the captures of the runner have their server.
+SERVER_ADDRESS = "10.0.0.2"
 LUA = ROOT / "wireshark/tidewire.lua"
 
 sys.path.insert(0, str(ROOT / "conformance/adapters/python"))
 from tidewire.schema import FRAMES, FRAMES_BY_TYPE, LIMITS, SCHEMA  # noqa: E402
 
-__all__ = ["FRAMES", "LIMITS", "LUA", "ROOT", "Dissected", "read", "read_file", "tshark"]
+__all__ = ["FRAMES", "LIMITS", "LUA", "ROOT", "SERVER_ADDRESS", "Dissected", "read", "read_file", "tshark"]
 
 
 def tshark(*arguments: str) -> str:
@@ -32,7 +34,6 @@ class Dissected:
     """One frame as the dissector shows it."""
 
     tree: xml.Element
-    from_server: bool
 
     def text(self, name: str) -> str | None:
         found = self.tree.find(f".//field[@name='tidewire.{name}']")
@@ -148,8 +149,6 @@ def read_file(path: Path, *options: str) -> dict[int, list[Dissected]]:
         # Expert information of the group Malformed brings a hidden one; a visible one means that the dissector itself gave up.
         if any(proto.get("hide") != "yes" for proto in packet.iterfind(".//proto[@name='_ws.malformed']")):
             raise SystemExit(f"packet {number} of {path} is malformed to Wireshark itself")
-        source = packet.find(".//field[@name='ip.src']")
-        from_server = source is not None and source.get("show") == "10.0.0.2"
         trees = [proto for proto in packet.findall("proto") if proto.get("name") == "tidewire"]
-        packets[number] = [Dissected(tree, from_server) for tree in trees]
+        packets[number] = [Dissected(tree) for tree in trees]
     return packets

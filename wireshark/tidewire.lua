@@ -1324,6 +1324,9 @@ tidewire.init = conversation.reset
 
 local HEADER_LEN, PREFACE_LEN = tables.limits.HEADER_LEN, tables.limits.PREFACE_LEN
 
+-- So many frames of a packet are named in the info column.
+local MAX_LINES = 8
+
 -- Whether the bytes at a place are the preface, as far as they go.
 local function is_preface(tvb, at)
   local bytes = tvb(at, math.min(tvb:len() - at, PREFACE_LEN)):bytes():tohex(true)
@@ -1449,7 +1452,8 @@ local function dissect(tvb, pinfo, tree, is_stream)
   local lines = cut(tvb, pinfo, tree, is_stream)
   pinfo.cols.protocol = "Tidewire"
   if #lines > 0 then
-    pinfo.cols.info:set(table.concat(lines, ", ") .. " ")
+    local rest = #lines > MAX_LINES and string.format(", and %d more", #lines - MAX_LINES) or ""
+    pinfo.cols.info:set(table.concat(lines, ", ", 1, math.min(#lines, MAX_LINES)) .. rest .. " ")
     -- Another part of the same packet adds to it.
     pinfo.cols.info:fence()
   end
