@@ -208,6 +208,17 @@ test("the time that a message waited is taken off its time to live", async () =>
   );
 });
 
+test("a time to live is no double", async () => {
+  const server = new FakeServer();
+  const client = await server.online();
+  await client.post("SEND", { ...toBob, ttlMs: 2n ** 63n - 1n });
+  await turn();
+  assert.deepEqual(
+    sends(server).map(({ ttlMs }) => ttlMs),
+    [2n ** 63n - 1n],
+  );
+});
+
 test("a watermark holds for every message up to it, and nothing falls or rises after the end", async () => {
   const server = new FakeServer();
   const client = await server.online();

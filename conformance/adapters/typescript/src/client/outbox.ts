@@ -39,9 +39,8 @@ function durable(name: RequestName): boolean {
   return name === "SEND" || name === "GROUP_OP" || name === "MARK";
 }
 
-function ttlOf(item: Item): number | undefined {
-  const ttl = item.name === "SEND" ? (item.body as Send).ttlMs : undefined;
-  return ttl === undefined ? undefined : Number(ttl);
+function ttlOf(item: Item): bigint | undefined {
+  return item.name === "SEND" ? (item.body as Send).ttlMs : undefined;
 }
 
 /** The conversation whose order a request takes part in. */
@@ -151,11 +150,9 @@ export class Outbox {
   bodyAt(item: Item, now: number): Message {
     const ttl = ttlOf(item);
     if (ttl === undefined) return item.body;
+    const left = ttl - BigInt(Math.max(Math.floor(now - item.since), 0));
     // Where nothing is left the first try may have been accepted, and the answer tells.
-    return {
-      ...(item.body as Send),
-      ttlMs: BigInt(Math.max(Math.floor(ttl - Math.max(now - item.since, 0)), 1)),
-    } as Message;
+    return { ...(item.body as Send), ttlMs: left > 0n ? left : 1n } as Message;
   }
 
   /** Messages whose time was over before they were sent. */
@@ -175,7 +172,7 @@ export class Outbox {
   }
 
   private endOf(item: Item): number {
-    return item.since + (ttlOf(item) ?? Number.POSITIVE_INFINITY);
+    return item.since + Number(ttlOf(item) ?? Number.POSITIVE_INFINITY);
   }
 
   private save(item: Item): void {
