@@ -82,7 +82,7 @@ impl Ladder {
 }
 
 /// A frame with its bytes and what they mean, as much of it as a report keeps.
-fn seen(actor: String, direction: Direction, frame: &RawFrame) -> Seen {
+pub(crate) fn seen(actor: String, direction: Direction, frame: &RawFrame) -> Seen {
     let name = frame.frame_type.to_string();
     let summary = describe(frame);
     let summary = summary.strip_prefix(&name).unwrap_or(&summary).trim_start();

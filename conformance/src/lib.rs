@@ -25,6 +25,7 @@ mod testee;
 mod transport;
 mod tree;
 mod value;
+mod vectors;
 mod verdict;
 
 pub use mutant::{Mutant, MutantRole, Mutants};

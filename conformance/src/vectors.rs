@@ -11,6 +11,8 @@ mod invalid;
 mod load;
 mod negotiation;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::session::FixtureError;
 use crate::spec::Requirements;
 
-pub(crate) use ask::{AdapterCodec, Codec};
+pub(crate) use ask::AdapterCodec;
 pub(crate) use run::{VectorOptions, run};
 
 /// One case of the codec direction.
@@ -53,7 +55,7 @@ impl Vector {
     pub(crate) fn claims(&self) -> BTreeSet<String> {
         let mut claims = self.proves.clone();
         if let What::Frame(frame) = &self.what {
-            claims.extend(frame.procedure_proves());
+            claims.extend(frame.procedure_proves().map(str::to_owned));
         }
         claims
     }

@@ -126,6 +126,12 @@ pub enum FailureClass {
     RefusedByClient,
     /// The adapter broke its contract.
     Adapter,
+    /// The codec writes other bytes, which do not mean the same.
+    WrongBytes,
+    /// The codec takes what breaks a rule.
+    NotRefused,
+    /// The codec refuses what breaks no rule.
+    RefusedByCodec,
     /// The runner's side: a file, or the back door.
     Harness,
 }
@@ -162,6 +168,9 @@ impl FailureClass {
             FailureClass::ExtraEvent => "the SDK tells its app too much",
             FailureClass::RefusedByClient => "the SDK refuses",
             FailureClass::Adapter => "the adapter broke its contract",
+            FailureClass::WrongBytes => "other bytes",
+            FailureClass::NotRefused => "takes what breaks a rule",
+            FailureClass::RefusedByCodec => "refuses what breaks no rule",
             FailureClass::Harness => "harness",
         }
     }

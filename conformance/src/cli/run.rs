@@ -17,6 +17,7 @@ use crate::report::{Format, Report, Style, print};
 use crate::run::{RunOptions, run as run_suite};
 use crate::session::Session;
 
+mod codec;
 mod pause;
 pub(super) mod repeat;
 
@@ -61,19 +62,11 @@ enum Trace {
 }
 
 pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
-    let suite = match folders.read() {
-        Ok(suite) => suite,
-        Err(code) => return code,
-    };
-    let cases = match chosen(&args.filter, &suite) {
-        Ok(cases) => cases,
-        Err(code) => return code,
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let report = match runtime {
-        Ok(runtime) => runtime.block_on(play(args, &suite, cases)),
+        Ok(runtime) => runtime.block_on(play(args, folders)),
         Err(error) => return complain(&error.to_string()),
     };
     match report {
@@ -86,19 +79,39 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
     }
 }
 
-async fn play(args: &RunArgs, suite: &Suite, cases: BTreeSet<String>) -> Result<Report, u8> {
+async fn play(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {
+    if let Some(file) = codec::file(args)? {
+        return codec::play(file, args, folders, options(args)).await;
+    }
+    let suite = folders.read()?;
+    let cases = chosen(&args.filter, &suite)?;
+    play_sessions(args, &suite, cases).await
+}
+
+/// What the arguments say, whatever is tested.
+fn options(args: &RunArgs) -> RunOptions {
     let defaults = RunOptions::default();
-    let options = RunOptions {
+    RunOptions {
         jobs: args.jobs.unwrap_or(defaults.jobs),
         seed: args.seed.unwrap_or(defaults.seed),
         budget: args.budget_ms.map(Duration::from_millis),
         transport: args.target.transport,
         trace_all: args.trace == Trace::All,
+        ..defaults
+    }
+}
+
+async fn play_sessions(
+    args: &RunArgs,
+    suite: &Suite,
+    cases: BTreeSet<String>,
+) -> Result<Report, u8> {
+    let options = RunOptions {
         pause: pause::of(args.pause_at, &cases, suite)?,
         cases,
         sdks: args.target.sdks().await?,
         pcap: args.pcap.as_deref().map(capture).transpose()?,
-        ..defaults
+        ..options(args)
     };
     let takes = |session: &&Session| match options.cases.is_empty() {
         true => options.takes(session),

@@ -75,8 +75,8 @@ pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<(
     let coverage = report.coverage;
     writeln!(
         out,
-        "requirements of servers: {} claimed / {} executed, of {} observable",
-        coverage.claimed, coverage.executed, coverage.observable
+        "requirements of {}s: {} claimed / {} executed, of {} observable",
+        report.testee.role, coverage.claimed, coverage.executed, coverage.observable
     )?;
     let round_trip = report
         .round_trip

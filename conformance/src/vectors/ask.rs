@@ -1,6 +1,7 @@
 //! Asking a codec, and what may come of it.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::verdict::FailureClass;
 
 /// How long one answer may take: a codec waits for nothing.
 const BUDGET: Duration = Duration::from_secs(5);
-/// The characters of a value that a report shows.
+/// The bytes of a value that a report shows.
 const SHOWN: usize = 400;
 
 /// Whatever answers the ops of a codec.
@@ -84,27 +85,30 @@ impl Wrong {
         at: impl Into<String>,
         expected: impl Into<String>,
         got: impl Into<String>,
-    ) -> Wrong {
-        Wrong {
+    ) -> Box<Wrong> {
+        Box::new(Wrong {
             class,
             at: at.into(),
             expected: expected.into(),
             got: got.into(),
             proves: Vec::new(),
             asked: None,
-        }
+        })
     }
 
     /// The same with the requirements that speak of it.
-    pub(super) fn proving<'a>(mut self, ids: impl IntoIterator<Item = &'a str>) -> Wrong {
+    pub(super) fn proving<'a>(
+        mut self: Box<Self>,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Box<Wrong> {
         self.proves = ids.into_iter().map(str::to_owned).collect();
         self
     }
 }
 
-impl From<Wrong> for Trouble {
-    fn from(wrong: Wrong) -> Trouble {
-        Trouble::Wrong(Box::new(wrong))
+impl From<Box<Wrong>> for Trouble {
+    fn from(wrong: Box<Wrong>) -> Trouble {
+        Trouble::Wrong(wrong)
     }
 }
 
@@ -117,7 +121,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// A fault with the question that shows it.
-    pub(super) fn blame(&self, mut wrong: Wrong) -> Wrong {
+    pub(super) fn blame(&self, mut wrong: Box<Wrong>) -> Box<Wrong> {
         let answer = short(&Json::Object(self.answer.clone()));
         wrong.asked = Some((self.op, self.arguments.clone(), answer));
         wrong
@@ -130,10 +134,10 @@ pub(super) async fn ask<C: Codec>(
     op: &'static str,
     arguments: Json,
 ) -> Result<Asked, Trouble> {
+    let shown = short(&arguments);
     let Json::Object(arguments) = arguments else {
         return Err(Trouble::Lacks("a question is an object".to_owned()));
     };
-    let shown = short(&Json::Object(arguments.clone()));
     let refused = |got: String| {
         let mut wrong = Wrong::new(FailureClass::RefusedByCodec, op, "an answer", &got);
         wrong.asked = Some((op, shown.clone(), got));
@@ -153,5 +157,24 @@ pub(super) async fn ask<C: Codec>(
 
 /// A value in a line, cut where it gets long.
 pub(super) fn short(value: &Json) -> String {
-    crate::ladder::clip(&value.to_string(), SHOWN)
+    let mut head = Head(Vec::new());
+    // What is too long is written as far as it is shown, and no further.
+    let is_whole = serde_json::to_writer(&mut head, value).is_ok();
+    let text = String::from_utf8_lossy(&head.0).into_owned();
+    if is_whole { text } else { text + "..." }
+}
+
+/// Takes so many bytes, and then no more.
+struct Head(Vec<u8>);
+
+impl io::Write for Head {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(SHOWN.saturating_sub(self.0.len()));
+        self.0.extend(bytes.iter().take(taken));
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

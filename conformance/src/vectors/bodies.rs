@@ -52,7 +52,10 @@ pub(super) fn difference(expected: &Json, got: &Json) -> Option<(String, String,
     }
 }
 
-fn of_fields(left: &Map<String, Json>, right: &Map<String, Json>) -> Option<(String, String, String)> {
+fn of_fields(
+    left: &Map<String, Json>,
+    right: &Map<String, Json>,
+) -> Option<(String, String, String)> {
     let absent = || "absent".to_owned();
     let mut names: Vec<&String> = left.keys().chain(right.keys()).collect();
     names.sort_unstable();
@@ -79,8 +82,12 @@ mod tests {
     #[test]
     fn what_says_nothing_is_left_out() {
         let message = names::message("Send").unwrap();
-        let full = json!({ "to_user": "", "priority": 0, "delivery": 77, "reply_to": "0", "content": "" });
-        assert_eq!(settled(full, &message), Ok(json!({ "to_user": "", "reply_to": "0" })));
+        let full =
+            json!({ "to_user": "", "priority": 0, "delivery": 77, "reply_to": "0", "content": "" });
+        assert_eq!(
+            settled(full, &message),
+            Ok(json!({ "to_user": "", "reply_to": "0" }))
+        );
         assert!(settled(json!({ "no": 1 }), &message).is_err());
     }
 
@@ -91,7 +98,13 @@ mod tests {
         let at = |other: Json| difference(&one, &other).unwrap();
         assert_eq!(at(json!({ "a": 1, "b": { "c": ["x", "z"] } })).0, ".b.c[1]");
         assert_eq!(at(json!({ "a": 1, "b": { "c": ["x"] } })).0, ".b.c");
-        assert_eq!(at(json!({ "b": { "c": ["x", "y"] } })), (".a".into(), "1".into(), "absent".into()));
-        assert_eq!(at(json!({ "a": 1, "b": { "c": ["x", "y"] }, "d": 1 })).1, "absent");
+        assert_eq!(
+            at(json!({ "b": { "c": ["x", "y"] } })),
+            (".a".into(), "1".into(), "absent".into())
+        );
+        assert_eq!(
+            at(json!({ "a": 1, "b": { "c": ["x", "y"] }, "d": 1 })).1,
+            "absent"
+        );
     }
 }

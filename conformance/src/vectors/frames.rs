@@ -14,7 +14,7 @@ use crate::verdict::FailureClass;
 const BATCH: usize = 64 << 10;
 /// Of frames that are longer than four times this not every cut is tried, which would be quadratic, but each of the first
 /// and last so many, and as many between.
-const CLOSE: usize = 64;
+const CLOSE: usize = 32;
 /// What the header, the pieces and the encoder show, whatever the frame.
 const HEADER: &str = "FRM-010";
 const SPLIT: &str = "FRM-011";
@@ -44,13 +44,19 @@ pub(super) struct Known {
 }
 
 impl FrameVector {
-    /// What the procedure proves beside the fixture.
-    pub(super) fn procedure_proves(&self) -> impl Iterator<Item = String> {
+    /// What the procedure proves beside the fixture, where a codec decodes and encodes.
+    pub(super) fn procedure_proves(&self) -> impl Iterator<Item = &'static str> {
         let encoded = self.canonical.then_some(ENCODED);
-        [HEADER, SPLIT, INCOMPLETE]
-            .into_iter()
-            .chain(encoded)
-            .map(str::to_owned)
+        [HEADER, SPLIT, INCOMPLETE].into_iter().chain(encoded)
+    }
+
+    /// The op that shows a requirement.
+    pub(super) fn op_of(requirement: &str) -> &'static str {
+        if requirement == ENCODED {
+            "encode"
+        } else {
+            "decode"
+        }
     }
 
     fn type_name(&self) -> String {
@@ -73,74 +79,51 @@ impl FrameVector {
     }
 }
 
-/// What a codec showed before something went wrong, if it did.
-pub(super) struct Shown {
-    pub(super) questions: usize,
-    pub(super) proved: Vec<String>,
-    pub(super) trouble: Option<Trouble>,
-}
-
-/// Puts a frame to a codec. `proves` is what the fixture says of its body.
-pub(super) async fn check<C: Codec>(codec: &C, vector: &FrameVector, proves: &[String]) -> Shown {
-    let mut shown = Shown {
-        questions: 0,
-        proved: Vec::new(),
-        trouble: None,
-    };
-    shown.trouble = all(codec, vector, proves, &mut shown).await.err();
-    shown
-}
-
-async fn all<C: Codec>(
+/// Puts a frame to a codec, in all the ways that it offers. `proves` is what the fixture says. Gives back how many questions
+/// it took.
+pub(super) async fn check<C: Codec>(
     codec: &C,
     vector: &FrameVector,
     proves: &[String],
-    shown: &mut Shown,
-) -> Result<(), Trouble> {
-    if !codec.can("decode") && !(codec.can("encode") && vector.canonical) {
+) -> Result<usize, Trouble> {
+    let can_encode = codec.can("encode") && vector.canonical;
+    if !codec.can("decode") && !can_encode {
         return Err(Trouble::Lacks("the codec has no decode".to_owned()));
     }
-    let mut other = None;
+    let mut questions = 0;
     if codec.can("decode") {
         // What a fixture proves beside the procedure is a matter of its body.
-        let procedure: Vec<String> = vector.procedure_proves().collect();
-        let of_body: Vec<&str> = proves
-            .iter()
-            .filter(|id| !procedure.contains(id))
-            .map(String::as_str)
-            .collect();
-        whole(codec, vector, &of_body, shown).await?;
-        shown.proved.push(HEADER.to_owned());
-        shown.proved.extend(of_body.into_iter().map(str::to_owned));
-        split(codec, vector, shown).await?;
-        shown.proved.push(SPLIT.to_owned());
-        byte_by_byte(codec, vector, shown).await?;
-        shown.proved.push(INCOMPLETE.to_owned());
+        let procedure = [HEADER, SPLIT, INCOMPLETE, ENCODED];
+        let ids = proves.iter().map(String::as_str);
+        let of_body: Vec<&str> = ids.filter(|id| !procedure.contains(id)).collect();
+        let right = whole(codec, vector, &of_body).await?;
+        questions += 2 + split(codec, vector, &right).await?;
+        byte_by_byte(codec, vector).await?;
     }
-    if codec.can("encode") && vector.canonical {
-        other = encode(codec, vector, shown).await?;
-        shown.proved.push(ENCODED.to_owned());
+    if can_encode {
+        questions += 1;
+        encode(codec, vector).await?;
     }
-    other.map_or(Ok(()), |other| Err(Trouble::Other(other)))
+    Ok(questions)
 }
 
+/// Gives back the frame as the codec reports it, once it is right.
 async fn whole<C: Codec>(
     codec: &C,
     vector: &FrameVector,
     of_body: &[&str],
-    shown: &mut Shown,
-) -> Result<(), Trouble> {
+) -> Result<Json, Trouble> {
     let asked = ask(codec, "decode", vector.decode(&[&vector.bytes])).await?;
-    shown.questions += 1;
-    frames(&asked, vector, 1, of_body).map_err(|wrong| asked.blame(wrong).into())
+    frames(&asked, vector, 1, of_body, &Json::Null).map_err(|wrong| asked.blame(wrong))?;
+    let frames = asked.answer.get("frames");
+    Ok(frames
+        .and_then(|frames| frames.get(0))
+        .cloned()
+        .unwrap_or_default())
 }
 
 /// Two whole frames in one piece, then one frame for each place where it can be cut.
-async fn split<C: Codec>(
-    codec: &C,
-    vector: &FrameVector,
-    shown: &mut Shown,
-) -> Result<(), Trouble> {
+async fn split<C: Codec>(codec: &C, vector: &FrameVector, right: &Json) -> Result<usize, Trouble> {
     let bytes = &vector.bytes;
     let twice = bytes.repeat(2);
     let mut batches = vec![(2, vec![&twice[..]])];
@@ -152,31 +135,33 @@ async fn split<C: Codec>(
         });
         batches.push((cuts.len(), pieces.collect()));
     }
+    let questions = batches.len();
     for (count, pieces) in batches {
         let asked = ask(codec, "decode", vector.decode(&pieces)).await?;
-        shown.questions += 1;
-        frames(&asked, vector, count, &[SPLIT])
+        frames(&asked, vector, count, &[SPLIT], right)
             .map_err(|wrong| asked.blame(wrong.proving([SPLIT])))?;
     }
-    Ok(())
+    Ok(questions)
 }
 
 /// All bytes but the last, one after the other: no frame, no error, and nothing lost.
-async fn byte_by_byte<C: Codec>(
-    codec: &C,
-    vector: &FrameVector,
-    shown: &mut Shown,
-) -> Result<(), Trouble> {
+async fn byte_by_byte<C: Codec>(codec: &C, vector: &FrameVector) -> Result<(), Trouble> {
     let Some((_, start)) = vector.bytes.split_last() else {
         return Ok(());
     };
     let pieces: Vec<&[u8]> = start.chunks(1).collect();
     let asked = ask(codec, "decode", vector.decode(&pieces)).await?;
-    shown.questions += 1;
-    let wrong = frames(&asked, vector, 0, &[INCOMPLETE]).err();
-    let rest = asked.answer.get("rest").and_then(Json::as_str).and_then(unhex);
+    let wrong = frames(&asked, vector, 0, &[INCOMPLETE], &Json::Null).err();
+    let rest = asked
+        .answer
+        .get("rest")
+        .and_then(Json::as_str)
+        .and_then(unhex);
     let wrong = wrong.or_else(|| {
-        let got = rest.as_ref().map_or_else(|| "nothing".to_owned(), |rest| format!("{} bytes", rest.len()));
+        let got = rest.as_ref().map_or_else(
+            || "nothing".to_owned(),
+            |rest| format!("{} bytes", rest.len()),
+        );
         let is_kept = rest.as_deref() == Some(start);
         (!is_kept).then(|| {
             let expected = format!("the {} bytes that were given", start.len());
@@ -190,25 +175,27 @@ async fn byte_by_byte<C: Codec>(
 }
 
 /// The bytes of the fixture, or others that mean the same: encodings are not canonical.
-async fn encode<C: Codec>(
-    codec: &C,
-    vector: &FrameVector,
-    shown: &mut Shown,
-) -> Result<Option<String>, Trouble> {
-    let mut arguments =
-        json!({ "type": vector.type_name(), "flags": vector.flags, "ref": vector.reference, "unknown": vector.unknown });
+async fn encode<C: Codec>(codec: &C, vector: &FrameVector) -> Result<(), Trouble> {
+    let mut arguments = json!({ "type": vector.type_name(), "flags": vector.flags, "ref": vector.reference, "unknown": vector.unknown });
     if let (Some(known), Json::Object(arguments)) = (&vector.body, &mut arguments) {
         arguments.insert("body".to_owned(), known.json.clone());
     }
     let asked = ask(codec, "encode", arguments).await?;
-    shown.questions += 1;
-    let written = asked.answer.get("hex").and_then(Json::as_str).and_then(unhex);
+    let written = asked
+        .answer
+        .get("hex")
+        .and_then(Json::as_str)
+        .and_then(unhex);
     if written.as_deref() == Some(&vector.bytes[..]) {
-        return Ok(None);
+        return Ok(());
     }
-    if written.as_deref().is_some_and(|bytes| means_the_same(bytes, vector)) {
-        let other = "it writes other bytes than the shortest in rising order, which decode to the same";
-        return Ok(Some(other.to_owned()));
+    if written
+        .as_deref()
+        .is_some_and(|bytes| means_the_same(bytes, vector))
+    {
+        let other =
+            "it writes other bytes than the shortest in rising order, which decode to the same";
+        return Err(Trouble::Other(other.to_owned()));
     }
     let got = written.map_or_else(|| "no bytes".to_owned(), |bytes| hex(&bytes));
     let wrong = Wrong::new(FailureClass::WrongBytes, "hex", hex(&vector.bytes), got);
@@ -216,18 +203,24 @@ async fn encode<C: Codec>(
 }
 
 fn means_the_same(bytes: &[u8], vector: &FrameVector) -> bool {
-    let (Some((head, body)), Some((wanted, _))) = (bytes.split_first_chunk(), vector.bytes.split_first_chunk()) else {
+    let (Some((head, body)), Some((wanted, _))) =
+        (bytes.split_first_chunk(), vector.bytes.split_first_chunk())
+    else {
         return false;
     };
     let (head, wanted) = (Header::decode(*head), Header::decode(*wanted));
-    let Some(known) = &vector.body else { return false };
+    let Some(known) = &vector.body else {
+        return false;
+    };
     let is_head = Header { len: 0, ..head } == Header { len: 0, ..wanted };
     let is_len = usize::try_from(head.len).is_ok_and(|len| len == body.len());
     let message = prost_reflect::DynamicMessage::decode(known.message.clone(), body);
     let same = message.ok().and_then(|message| {
         // Fields that nobody asked for are no part of the body.
         let is_known = message.unknown_fields().next().is_none();
-        settled(crate::json::to_json(&message), &known.message).ok().filter(|_| is_known)
+        settled(crate::json::to_json(&message), &known.message)
+            .ok()
+            .filter(|_| is_known)
     });
     is_head && is_len && same.as_ref() == Some(&known.settled)
 }
@@ -241,16 +234,37 @@ fn cuts(len: usize) -> Vec<usize> {
     (1..CLOSE).chain(between).chain(len - CLOSE..len).collect()
 }
 
-/// The answer holds this frame so many times, and no violation.
-fn frames(asked: &Asked, vector: &FrameVector, count: usize, of_body: &[&str]) -> Result<(), Wrong> {
-    if let Some(violation) = asked.answer.get("violation").filter(|violation| !violation.is_null()) {
+/// The answer holds this frame so many times, and no violation. What is reported like `right` needs no second look.
+fn frames(
+    asked: &Asked,
+    vector: &FrameVector,
+    count: usize,
+    of_body: &[&str],
+    right: &Json,
+) -> Result<(), Box<Wrong>> {
+    if let Some(violation) = asked
+        .answer
+        .get("violation")
+        .filter(|violation| !violation.is_null())
+    {
         let got = super::ask::short(violation);
-        let ids = if of_body.is_empty() { vec![HEADER] } else { of_body.to_vec() };
-        return Err(Wrong::new(FailureClass::RefusedByCodec, "violation", "none", got).proving(ids));
+        let ids = if of_body.is_empty() {
+            vec![HEADER]
+        } else {
+            of_body.to_vec()
+        };
+        return Err(
+            Wrong::new(FailureClass::RefusedByCodec, "violation", "none", got).proving(ids),
+        );
     }
     let empty = Vec::new();
-    let found = asked.answer.get("frames").and_then(Json::as_array).unwrap_or(&empty);
-    for (index, frame) in found.iter().take(count).enumerate() {
+    let found = asked
+        .answer
+        .get("frames")
+        .and_then(Json::as_array)
+        .unwrap_or(&empty);
+    let unlike = |(_, frame): &(usize, &Json)| *frame != right;
+    for (index, frame) in found.iter().take(count).enumerate().filter(unlike) {
         one_frame(frame, vector, of_body).map_err(|mut wrong| {
             wrong.at = format!("frames[{index}]{}", wrong.at);
             wrong
@@ -259,34 +273,58 @@ fn frames(asked: &Asked, vector: &FrameVector, count: usize, of_body: &[&str]) -
     if found.len() == count {
         return Ok(());
     }
-    let class = if found.len() > count { FailureClass::ExtraFrame } else { FailureClass::BrokenFraming };
+    let class = if found.len() > count {
+        FailureClass::ExtraFrame
+    } else {
+        FailureClass::BrokenFraming
+    };
     let (expected, got) = (format!("{count} frames"), format!("{} frames", found.len()));
     Err(Wrong::new(class, "frames", expected, got).proving([HEADER]))
 }
 
-fn one_frame(frame: &Json, vector: &FrameVector, of_body: &[&str]) -> Result<(), Wrong> {
+fn one_frame(frame: &Json, vector: &FrameVector, of_body: &[&str]) -> Result<(), Box<Wrong>> {
     let name = frame.get("type").and_then(Json::as_str);
     if name.and_then(names::frame_type) != Some(vector.frame_type) {
         let got = name.unwrap_or("none");
-        return Err(Wrong::new(FailureClass::WrongFrame, ".type", vector.type_name(), got).proving([HEADER]));
+        return Err(
+            Wrong::new(FailureClass::WrongFrame, ".type", vector.type_name(), got)
+                .proving([HEADER]),
+        );
     }
     for (key, expected) in [("flags", vector.flags.into()), ("ref", vector.reference)] {
         let got = frame.get(key).and_then(Json::as_u64);
         if got != Some(expected.into()) {
             let got = got.map_or_else(|| "none".to_owned(), |got: u64| got.to_string());
-            return Err(Wrong::new(FailureClass::WrongHeader, format!(".{key}"), expected.to_string(), got).proving([HEADER]));
+            return Err(Wrong::new(
+                FailureClass::WrongHeader,
+                format!(".{key}"),
+                expected.to_string(),
+                got,
+            )
+            .proving([HEADER]));
         }
     }
     let wrong_body = |at: String, expected: String, got: String| {
         Wrong::new(FailureClass::WrongField, at, expected, got).proving(of_body.iter().copied())
     };
     if let Some(error) = frame.get("error") {
-        let wrong = Wrong::new(FailureClass::RefusedByCodec, ".error", "a body that decodes", super::ask::short(error));
+        let wrong = Wrong::new(
+            FailureClass::RefusedByCodec,
+            ".error",
+            "a body that decodes",
+            super::ask::short(error),
+        );
         return Err(wrong.proving(of_body.iter().copied()));
     }
     if let Some(known) = &vector.body {
         let body = frame.get("body").cloned().unwrap_or(Json::Null);
-        let got = settled(body, &known.message).map_err(|error| wrong_body(".body".into(), "a body as the fixtures write it".into(), error))?;
+        let got = settled(body, &known.message).map_err(|error| {
+            wrong_body(
+                ".body".into(),
+                "a body as the fixtures write it".into(),
+                error,
+            )
+        })?;
         if let Some((path, expected, got)) = difference(&known.settled, &got) {
             return Err(wrong_body(format!(".body{path}"), expected, got));
         }
@@ -294,7 +332,11 @@ fn one_frame(frame: &Json, vector: &FrameVector, of_body: &[&str]) -> Result<(),
     // Not every codec keeps what it does not know; but where a type is unknown that is all there is.
     let unknown = frame.get("unknown").and_then(Json::as_str);
     if (unknown.is_some() || vector.body.is_none()) && unknown.unwrap_or("") != vector.unknown {
-        return Err(wrong_body(".unknown".into(), vector.unknown.clone(), unknown.unwrap_or("none").into()));
+        return Err(wrong_body(
+            ".unknown".into(),
+            vector.unknown.clone(),
+            unknown.unwrap_or("none").into(),
+        ));
     }
     Ok(())
 }

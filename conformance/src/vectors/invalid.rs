@@ -49,7 +49,11 @@ impl InvalidVector {
     }
 
     fn decode(&self, pieces: &[&[u8]]) -> Json {
-        let from = if self.state == State::Codec { "server" } else { "client" };
+        let from = if self.state == State::Codec {
+            "server"
+        } else {
+            "client"
+        };
         let pieces: Vec<String> = pieces.iter().map(|piece| hex(piece)).collect();
         json!({ "from": from, "pieces": pieces, "preface": self.state == State::Connect, "max_frame": self.max_frame })
     }
@@ -58,8 +62,17 @@ impl InvalidVector {
     fn decodes(&self) -> Vec<u8> {
         let head = self.bytes.first_chunk().map(|head| Header::decode(*head));
         let same = head.filter(|head| self.is_of_body && head.frame_type.info().is_some());
-        let header = same.unwrap_or(Header { len: 0, flags: Flags::NONE, frame_type: FrameType::PING, reference: 1 });
-        let preface = if self.state == State::Connect { &PREFACE[..] } else { &[] };
+        let header = same.unwrap_or(Header {
+            len: 0,
+            flags: Flags::NONE,
+            frame_type: FrameType::PING,
+            reference: 1,
+        });
+        let preface = if self.state == State::Connect {
+            &PREFACE[..]
+        } else {
+            &[]
+        };
         [preface, &Header { len: 0, ..header }.encode()].concat()
     }
 
@@ -77,7 +90,11 @@ impl InvalidVector {
                 ..proto::Login::default()
             }),
         };
-        let preface = if self.state == State::Connect { &PREFACE[..] } else { &[] };
+        let preface = if self.state == State::Connect {
+            &PREFACE[..]
+        } else {
+            &[]
+        };
         [preface, &written(&frame.to_raw(Flags::NONE, 1))].concat()
     }
 }
@@ -95,7 +112,11 @@ pub(super) async fn check<C: Codec>(
     let can_judge = codec.can("judge");
     let can_decode = codec.can("decode") && vector.shows_in_bytes();
     if !can_judge && !can_decode {
-        let op = if vector.shows_in_bytes() { "judge or decode" } else { "judge" };
+        let op = if vector.shows_in_bytes() {
+            "judge or decode"
+        } else {
+            "judge"
+        };
         return Err(Trouble::Lacks(format!("the codec has no {op}")));
     }
     let mut questions = 0;
@@ -108,11 +129,18 @@ pub(super) async fn check<C: Codec>(
     Ok(questions)
 }
 
-async fn judge<C: Codec>(codec: &C, vector: &InvalidVector, proves: &[String]) -> Result<usize, Trouble> {
+async fn judge<C: Codec>(
+    codec: &C,
+    vector: &InvalidVector,
+    proves: &[String],
+) -> Result<usize, Trouble> {
     let about = |bytes: &[u8]| json!({ "state": vector.state.name(), "max_frame": vector.max_frame, "hex": hex(bytes) });
     let welcome = ask(codec, "judge", about(&vector.welcome())).await?;
     if let Some(reply) = welcome.answer.get("reply").filter(|reply| !reply.is_null()) {
-        return Err(Trouble::Blocked(format!("it has {} for bytes that break no rule", short(reply))));
+        return Err(Trouble::Blocked(format!(
+            "it has {} for bytes that break no rule",
+            short(reply)
+        )));
     }
     let asked = ask(codec, "judge", about(&vector.bytes)).await?;
     answered(&asked, &asked.answer, vector, "", proves)?;
@@ -120,18 +148,34 @@ async fn judge<C: Codec>(codec: &C, vector: &InvalidVector, proves: &[String]) -
 }
 
 /// In one piece, and byte by byte: the answer may not depend on it.
-async fn decode<C: Codec>(codec: &C, vector: &InvalidVector, proves: &[String]) -> Result<usize, Trouble> {
+async fn decode<C: Codec>(
+    codec: &C,
+    vector: &InvalidVector,
+    proves: &[String],
+) -> Result<usize, Trouble> {
     let fine = ask(codec, "decode", vector.decode(&[&vector.decodes()])).await?;
-    let count = fine.answer.get("frames").and_then(Json::as_array).map_or(0, Vec::len);
+    let count = fine
+        .answer
+        .get("frames")
+        .and_then(Json::as_array)
+        .map_or(0, Vec::len);
     if violation(&fine).is_some() || count != 1 {
         let shown = short(&Json::Object(fine.answer));
-        return Err(Trouble::Blocked(format!("of a frame that decodes it makes {shown}")));
+        return Err(Trouble::Blocked(format!(
+            "of a frame that decodes it makes {shown}"
+        )));
     }
     let bytes: Vec<&[u8]> = vector.bytes.chunks(1).collect();
     for pieces in [&[&vector.bytes[..]][..], &bytes] {
         let asked = ask(codec, "decode", vector.decode(pieces)).await?;
         let nothing = Map::new();
-        answered(&asked, violation(&asked).unwrap_or(&nothing), vector, "violation.", proves)?;
+        answered(
+            &asked,
+            violation(&asked).unwrap_or(&nothing),
+            vector,
+            "violation.",
+            proves,
+        )?;
     }
     Ok(3)
 }
@@ -150,11 +194,19 @@ fn answered(
 ) -> Result<(), Trouble> {
     // The reply and its code first: they say most.
     let first = ["reply", "code"].into_iter();
-    let others = vector.answer.keys().map(String::as_str).filter(|key| !matches!(*key, "reply" | "code"));
+    let others = vector
+        .answer
+        .keys()
+        .map(String::as_str)
+        .filter(|key| !matches!(*key, "reply" | "code"));
     for key in first.chain(others) {
-        let (Some(expected), got) = (vector.answer.get(key), said.get(key).unwrap_or(&Json::Null)) else { continue };
+        let (Some(expected), got) = (vector.answer.get(key), said.get(key).unwrap_or(&Json::Null))
+        else {
+            continue;
+        };
         // Numbers of 64 bits may be strings.
-        let is_same = got == expected || (expected.is_number() && got.as_str() == Some(&expected.to_string()));
+        let is_same = got == expected
+            || (expected.is_number() && got.as_str() == Some(&expected.to_string()));
         if is_same {
             continue;
         }
@@ -164,9 +216,15 @@ fn answered(
             "code" => FailureClass::WrongCode,
             _ => FailureClass::WrongField,
         };
-        let got = if got.is_null() { "nothing".to_owned() } else { short(got) };
+        let got = if got.is_null() {
+            "nothing".to_owned()
+        } else {
+            short(got)
+        };
         let wrong = Wrong::new(class, format!("{at}{key}"), short(expected), got);
-        return Err(asked.blame(wrong.proving(proves.iter().map(String::as_str))).into());
+        return Err(asked
+            .blame(wrong.proving(proves.iter().map(String::as_str)))
+            .into());
     }
     Ok(())
 }

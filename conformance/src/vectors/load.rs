@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
+use tidewire_codec::limits::HEADER_LEN;
 
 use super::bodies::settled;
 use super::frames::{FrameVector, Known};
@@ -96,7 +97,11 @@ pub(super) fn read(
     for vector in &all {
         let mut cited = vector.proves.iter();
         if let Some(stranger) = cited.find(|id| requirements.get(id).is_none()) {
-            return Err(fault(&vector.file, vector.line, format!("no requirement is called {stranger}")));
+            return Err(fault(
+                &vector.file,
+                vector.line,
+                format!("no requirement is called {stranger}"),
+            ));
         }
     }
     Ok(all)
@@ -108,17 +113,28 @@ fn frame(path: &Path) -> Result<Vector, FixtureError> {
     let frame_type = names::frame_type(&file.frame_type)
         .ok_or_else(|| wrong(format!("no type is called {}", file.frame_type)))?;
     let bytes = read_hex(path, &file.hex)?;
-    let header = usize::try_from(tidewire_codec::limits::HEADER_LEN).unwrap_or(usize::MAX);
-    if bytes.len() != header.saturating_add(file.len) {
-        return Err(wrong(format!("{} bytes are no header and {} of a body", bytes.len(), file.len)));
+    if bytes.len() != HEADER_LEN.saturating_add(file.len) {
+        return Err(wrong(format!(
+            "{} bytes are no header and {} of a body",
+            bytes.len(),
+            file.len
+        )));
     }
     let body = match (file.body, names::message_of(frame_type)) {
         (Some(json), Some(message)) => {
             let settled = settled(json.clone(), &message).map_err(wrong)?;
-            Some(Known { message, json, settled })
+            Some(Known {
+                message,
+                json,
+                settled,
+            })
         }
         (None, None) => None,
-        _ => return Err(wrong("a body is there exactly where its type is registered".to_owned())),
+        _ => {
+            return Err(wrong(
+                "a body is there exactly where its type is registered".to_owned(),
+            ));
+        }
     };
     Ok(Vector {
         id: format!("frames/{}", file.name),
@@ -169,7 +185,10 @@ fn table(path: &Path) -> Result<Vec<Vector>, FixtureError> {
     let id = |index: usize| format!("negotiation/{}#{}", file.table, index + 1);
     let rows = file.cases.iter().enumerate().map(|(index, row)| {
         let quoted = Json::from(row.name.clone()).to_string();
-        let line = text.lines().position(|line| line.contains(&quoted)).map_or(1, |line| line + 1);
+        let line = text
+            .lines()
+            .position(|line| line.contains(&quoted))
+            .map_or(1, |line| line + 1);
         // Whatever a codec says that always says the same, one of both is another.
         let after = (1..file.cases.len()).map(|step| (index + step) % file.cases.len());
         let twin = after
@@ -186,7 +205,11 @@ fn table(path: &Path) -> Result<Vec<Vector>, FixtureError> {
                 table: file.table.clone(),
                 input: row.input.clone(),
                 expected: row.expected.clone(),
-                twin: Box::new(Twin { id: id(twin.0), input: twin.1.input.clone(), expected: twin.1.expected.clone() }),
+                twin: Box::new(Twin {
+                    id: id(twin.0),
+                    input: twin.1.input.clone(),
+                    expected: twin.1.expected.clone(),
+                }),
             }),
         })
     });
@@ -195,7 +218,10 @@ fn table(path: &Path) -> Result<Vec<Vector>, FixtureError> {
 
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>, FixtureError> {
     let mut files = sorted(folder)?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
     if files.is_empty() {
         return Err(fault(folder, 0, "no fixture is in it"));
     }
@@ -204,7 +230,9 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>, FixtureError> {
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, FixtureError> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
-        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+        fs::read_dir(folder)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect()
     };
     let mut found = read().map_err(|error| fault(folder, 0, error.to_string()))?;
     found.sort();

@@ -27,32 +27,51 @@ pub(super) struct Twin {
 }
 
 /// Puts a row to a codec.
-pub(super) async fn check<C: Codec>(codec: &C, row: &Row, proves: &[String]) -> Result<usize, Trouble> {
+pub(super) async fn check<C: Codec>(
+    codec: &C,
+    row: &Row,
+    proves: &[String],
+) -> Result<usize, Trouble> {
     if !codec.can("negotiate") {
         return Err(Trouble::Lacks("the codec has no negotiate".to_owned()));
     }
     let question = |input: &Json| json!({ "table": row.table, "input": input });
     let twin = ask(codec, "negotiate", question(&row.twin.input)).await?;
     if let Some((key, ..)) = difference(&row.twin.expected, &twin.answer) {
-        return Err(Trouble::Blocked(format!("its twin {} has another {key}", row.twin.id)));
+        return Err(Trouble::Blocked(format!(
+            "its twin {} has another {key}",
+            row.twin.id
+        )));
     }
     let asked = ask(codec, "negotiate", question(&row.input)).await?;
     match difference(&row.expected, &asked.answer) {
         None => Ok(2),
         Some((key, expected, got)) => {
             let wrong = Wrong::new(FailureClass::WrongField, key, expected, got);
-            Err(asked.blame(wrong.proving(proves.iter().map(String::as_str))).into())
+            Err(asked
+                .blame(wrong.proving(proves.iter().map(String::as_str)))
+                .into())
         }
     }
 }
 
 /// The first key whose values differ, of both sides: what has a version has no GOAWAY.
-fn difference(expected: &Map<String, Json>, got: &Map<String, Json>) -> Option<(String, String, String)> {
+fn difference(
+    expected: &Map<String, Json>,
+    got: &Map<String, Json>,
+) -> Option<(String, String, String)> {
     let keys: BTreeSet<&String> = expected.keys().chain(got.keys()).collect();
     keys.into_iter().find_map(|key| {
         let null = Json::Null;
-        let (left, right) = (expected.get(key).unwrap_or(&null), got.get(key).unwrap_or(&null));
-        let is_same = if key == "enabled" { as_set(left).is_some() && as_set(left) == as_set(right) } else { left == right };
+        let (left, right) = (
+            expected.get(key).unwrap_or(&null),
+            got.get(key).unwrap_or(&null),
+        );
+        let is_same = if key == "enabled" {
+            as_set(left).is_some() && as_set(left) == as_set(right)
+        } else {
+            left == right
+        };
         (!is_same).then(|| (key.clone(), short(left), short(right)))
     })
 }
@@ -72,11 +91,31 @@ mod tests {
 
     #[test]
     fn enabled_is_a_set_and_missing_a_list() {
-        let differs = |left: Json, right: Json| difference(left.as_object().unwrap(), right.as_object().unwrap()).map(|found| found.0);
+        let differs = |left: Json, right: Json| {
+            difference(left.as_object().unwrap(), right.as_object().unwrap()).map(|found| found.0)
+        };
         let row = json!({ "enabled": [1, 3], "missing": [9, 2] });
-        assert_eq!(differs(row.clone(), json!({ "enabled": [3, 1], "missing": [9, 2] })), None);
-        assert_eq!(differs(row.clone(), json!({ "enabled": [1, 3, 3], "missing": [9, 2] })), Some("enabled".into()));
-        assert_eq!(differs(row, json!({ "enabled": [1, 3], "missing": [2, 9] })), Some("missing".into()));
-        assert_eq!(differs(json!({ "version": 1 }), json!({ "version": 1, "goaway": "X" })), Some("goaway".into()));
+        assert_eq!(
+            differs(row.clone(), json!({ "enabled": [3, 1], "missing": [9, 2] })),
+            None
+        );
+        assert_eq!(
+            differs(
+                row.clone(),
+                json!({ "enabled": [1, 3, 3], "missing": [9, 2] })
+            ),
+            Some("enabled".into())
+        );
+        assert_eq!(
+            differs(row, json!({ "enabled": [1, 3], "missing": [2, 9] })),
+            Some("missing".into())
+        );
+        assert_eq!(
+            differs(
+                json!({ "version": 1 }),
+                json!({ "version": 1, "goaway": "X" })
+            ),
+            Some("goaway".into())
+        );
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::ask::{Codec, Trouble, Wrong};
+use super::frames::FrameVector;
 use super::{Vector, Vectors, What, frames, invalid, negotiation};
 use crate::ladder::seen;
 use crate::report::{CaseReport, Direction, Event, Evidence, Report, Role, TesteeFacts};
@@ -81,19 +82,11 @@ pub(crate) async fn run<C: Codec>(
 async fn judge<C: Codec>(codec: &C, vector: &Vector) -> CaseReport {
     let started = Instant::now();
     let proves: Vec<String> = vector.proves.iter().cloned().collect();
-    let mut proved = Vec::new();
     let outcome = match &vector.what {
-        What::Frame(frame) => {
-            let shown = frames::check(codec, frame, &proves).await;
-            proved = shown.proved;
-            shown.trouble.map_or(Ok(shown.questions), Err)
-        }
+        What::Frame(frame) => frames::check(codec, frame, &proves).await,
         What::Invalid(bytes) => invalid::check(codec, bytes, &proves).await,
         What::Row(row) => negotiation::check(codec, row, &proves).await,
     };
-    if outcome.is_ok() && !matches!(vector.what, What::Frame(_)) {
-        proved = proves;
-    }
     let mut report = CaseReport {
         id: vector.id.clone(),
         family: vector.family().to_owned(),
@@ -108,18 +101,33 @@ async fn judge<C: Codec>(codec: &C, vector: &Vector) -> CaseReport {
         },
         failure: None,
         claims: vector.claims(),
-        proved: proved.into_iter().collect::<BTreeSet<_>>(),
+        proved: BTreeSet::new(),
         variants: 1,
         failed_variants: 0,
         duration: Duration::ZERO,
+        overlay: None,
+        repeats: None,
         evidence: None,
     };
     match outcome {
         Ok(questions) => report.variants = questions,
         Err(trouble) => describe(&mut report, vector, trouble),
     }
+    // Only what passes proves anything: a codec that always says the same is right now and then.
+    if matches!(report.verdict, Verdict::Pass | Verdict::Observed) {
+        report.proved = proved(codec, vector);
+    }
     report.duration = started.elapsed();
     report
+}
+
+/// What a case that passed has proved, with the ops that there are.
+fn proved<C: Codec>(codec: &C, vector: &Vector) -> BTreeSet<String> {
+    let mut proved = vector.claims();
+    if matches!(vector.what, What::Frame(_)) {
+        proved.retain(|id| codec.can(FrameVector::op_of(id)));
+    }
+    proved
 }
 
 fn describe(report: &mut CaseReport, vector: &Vector, trouble: Trouble) {
@@ -137,6 +145,8 @@ fn describe(report: &mut CaseReport, vector: &Vector, trouble: Trouble) {
                 expected: wrong.expected,
                 got: wrong.got,
                 variant: None,
+                step: Vec::new(),
+                stderr: Vec::new(),
             });
             return;
         }
@@ -168,7 +178,11 @@ fn evidence(vector: &Vector, wrong: &Wrong) -> Evidence {
     let mut decoder = Decoder::new(false);
     decoder.set_max_frame(limits::MAX_FRAME_HARD);
     while let Some(Item::Frame(frame)) = decoder.poll(&mut src) {
-        events.push(Event::Frame(seen(ACTOR.to_owned(), Direction::Received, &frame)));
+        events.push(Event::Frame(seen(
+            ACTOR.to_owned(),
+            Direction::Received,
+            &frame,
+        )));
     }
     if !src.is_empty() {
         events.push(as_bytes(&src));
