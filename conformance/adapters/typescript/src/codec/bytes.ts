@@ -2,17 +2,21 @@
 
 const utf8 = new TextEncoder();
 
+const PAIRS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Lower-case hex. */
 export function toHex(bytes: Uint8Array): string {
   let out = "";
-  for (const byte of bytes) out += byte.toString(16).padStart(2, "0");
+  for (const byte of bytes) out += PAIRS[byte];
   return out;
 }
 
 /** Throws RangeError where the text is no hex. */
 export function fromHex(text: string): Uint8Array {
   if (text.length % 2 !== 0 || /[^0-9a-fA-F]/.test(text)) throw new RangeError(`no hex: ${text.slice(0, 40)}`);
-  return Uint8Array.from({ length: text.length / 2 }, (_, at) => Number.parseInt(text.slice(2 * at, 2 * at + 2), 16));
+  const out = new Uint8Array(text.length / 2);
+  for (let at = 0; at < out.length; at += 1) out[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16);
+  return out;
 }
 
 export function fromText(text: string): Uint8Array {

@@ -1,7 +1,6 @@
 /** Preface, header and an incremental decoder: spec/01-framing.md. Bytes in, frames out; no body is looked at. */
 
 import { FRAMES, LIMITS } from "../generated/registry.js";
-import { concat } from "./bytes.js";
 
 /** What both sides send first on a byte stream. */
 export const PREFACE = Uint8Array.of(0xf7, 0x54, 0x49, 0x44, 0x45, 0x0d, 0x0a, 0x00);
@@ -74,6 +73,7 @@ export function encodeFrame(frame: RawFrame): Uint8Array<ArrayBuffer> {
 export class Decoder {
   /** Longest body that is taken; may change between two frames. */
   maxFrame: number = LIMITS.MAX_FRAME_BEFORE_LOGIN;
+  /** What was fed and not taken: a view of a storage with room behind it. */
   private buffer = new Uint8Array(0);
   private waitsForPreface: boolean;
 
@@ -81,13 +81,24 @@ export class Decoder {
     this.waitsForPreface = preface;
   }
 
-  /** Bytes that are no whole frame yet. */
+  /** Bytes that are no whole frame yet; good until more are fed. */
   get rest(): Uint8Array {
     return this.buffer;
   }
 
   feed(bytes: Uint8Array): void {
-    this.buffer = this.buffer.length === 0 ? new Uint8Array(bytes) : new Uint8Array(concat([this.buffer, bytes]));
+    const { byteOffset, length } = this.buffer;
+    const whole = length + bytes.length;
+    let storage = this.buffer.buffer;
+    let start = byteOffset;
+    if (start + whole > storage.byteLength) {
+      // Twice what is needed: the bytes of a long frame are moved a few times and not once a piece.
+      storage = new ArrayBuffer(2 * whole);
+      start = 0;
+      new Uint8Array(storage).set(this.buffer);
+    }
+    this.buffer = new Uint8Array(storage, start, whole);
+    this.buffer.set(bytes, length);
   }
 
   /** The next whole frame. Throws Violation; after that nothing can be read any more. */
