@@ -9,8 +9,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::adapter::Role;
+use crate::mutant::Mutant;
 use crate::pcap::Pcap;
-use crate::player::{Probe, Stage, Witness};
+use crate::player::{Mutation, Probe, Stage, Witness};
 use crate::report::{CaseReport, Report};
 use crate::sdk::{self, Sdk};
 use crate::session::{Session, Sessions, Transport};
@@ -60,6 +61,8 @@ pub struct RunOptions {
     pub pause: Option<Pause>,
     /// Where what goes over the connections is written down.
     pub pcap: Option<Pcap>,
+    /// A mutant that stands between the runner and the testee: to see what its failures look like.
+    pub mutant: Option<Arc<Mutant>>,
 }
 
 /// A step before which a run waits until somebody presses Enter.
@@ -87,6 +90,7 @@ impl Default for RunOptions {
             sdks: Vec::new(),
             pause: None,
             pcap: None,
+            mutant: None,
         }
     }
 }
@@ -137,7 +141,10 @@ pub async fn run(
             ..set_up(testee, options).await?
         });
     }
-    let facts = stage.testee.facts(probe.as_ref());
+    let mut facts = stage.testee.facts(probe.as_ref());
+    if let Some(mutant) = &options.mutant {
+        facts.name += &format!(" with the mutant {}", mutant.id);
+    }
     let plan = Plan::new(sessions, options);
     let shared = Shared {
         stage,
@@ -180,7 +187,10 @@ async fn set_up(testee: Testee, options: &RunOptions) -> Result<Stage, AdminErro
         is_alone: false,
         trace_all: options.trace_all,
         pause: options.pause.clone().map(Arc::new),
-        mutation: None,
+        mutation: options
+            .mutant
+            .as_ref()
+            .map(|mutant| Arc::new(Mutation::new(Arc::clone(mutant)))),
         sdks: options.sdks.clone(),
         pcap: options.pcap.clone(),
     })

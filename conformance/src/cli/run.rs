@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use super::progress::Progress;
 use super::report::{Outputs, save};
 use super::target::{REACH_BUDGET, TargetArgs, chosen};
-use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain};
+use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain, report_faults};
+use crate::mutant::{Mutant, Mutants};
 use crate::pcap::Pcap;
 use crate::report::{Format, Report, Style, print};
 use crate::run::{RunOptions, run as run_suite};
@@ -40,6 +41,9 @@ pub(super) struct RunArgs {
     /// Waits before the step in this line of the case's file until Enter is pressed; for one case.
     #[arg(long, value_name = "LINE")]
     pause_at: Option<usize>,
+    /// Puts this mutant between the runner and the testee: to see how the report tells of a fault that one knows.
+    #[arg(long, value_name = "ID")]
+    mutant: Option<String>,
     /// Which cases are printed with all their frames.
     #[arg(long, default_value = "fail")]
     trace: Trace,
@@ -85,7 +89,7 @@ async fn play(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {
     }
     let suite = folders.read()?;
     let cases = chosen(&args.filter, &suite)?;
-    play_sessions(args, &suite, cases).await
+    play_sessions(args, folders, &suite, cases).await
 }
 
 /// What the arguments say, whatever is tested.
@@ -103,11 +107,17 @@ fn options(args: &RunArgs) -> RunOptions {
 
 async fn play_sessions(
     args: &RunArgs,
+    folders: &Folders,
     suite: &Suite,
     cases: BTreeSet<String>,
 ) -> Result<Report, u8> {
     let options = RunOptions {
         pause: pause::of(args.pause_at, &cases, suite)?,
+        mutant: args
+            .mutant
+            .as_deref()
+            .map(|id| mutant(id, folders, suite))
+            .transpose()?,
         cases,
         sdks: args.target.sdks().await?,
         pcap: args.pcap.as_deref().map(capture).transpose()?,
@@ -164,6 +174,14 @@ fn capture(path: &Path) -> Result<Pcap, u8> {
 fn unwritten(path: &Path, error: &io::Error) -> u8 {
     complain(&format!("{}: {error}", path.display()));
     EXIT_HARNESS
+}
+
+/// The mutant with this id.
+fn mutant(id: &str, folders: &Folders, suite: &Suite) -> Result<Arc<Mutant>, u8> {
+    let mutants = Mutants::read(&folders.fixtures, &suite.requirements)
+        .map_err(|errors| report_faults(&errors, "the mutants"))?;
+    let found = mutants.get(id).cloned();
+    found.ok_or_else(|| complain(&format!("{id} is no mutant")))
 }
 
 /// More reference servers for the cases that need one alone than this would only fight for the cores.

@@ -34,6 +34,7 @@ pub(in crate::cli) fn command(program: Option<&Path>, args: &RunArgs, folders: &
         "transport",
         (transport != Transport::Tcp).then(|| transport.to_string()),
     );
+    option("mutant", args.mutant.clone());
     option("budget-ms", args.budget_ms.map(|budget| budget.to_string()));
     option("fixtures", folders.asked.fixtures.as_deref().map(path));
     option("spec", folders.asked.spec.as_deref().map(path));

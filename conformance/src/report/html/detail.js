@@ -2,15 +2,22 @@
 
 function detail(entry) {
   const several = page.testees.length > 1;
-  const parts = entry.results.map((result, index) => {
-    if (!result) return several ? h("section", { class: "result" }, h("h4", {}, visible(page.testees[index].name)), h("p", { class: "quiet" }, "not in this report")) : null;
-    const verdict = verdictOf(result);
-    const head = several
-      ? h("h4", {}, visible(page.testees[index].name), " ", pill(verdict))
-      : null;
-    return h("section", { class: "result" }, head, resultParts(entry, result, page.testees[index]));
+  const long = [];
+  const short = [];
+  entry.results.forEach((result, index) => {
+    const testee = page.testees[index];
+    const parts = result ? resultParts(entry, result, testee) : [];
+    const head = several ? h("h4", {}, visible(testee.name), " ", result ? pill(verdictOf(result)) : h("span", { class: "pill" }, "absent")) : null;
+    if (parts.length) long.push(h("section", { class: "result" }, head, parts));
+    else short.push(h("p", { class: "quiet" }, head, passed(result)));
   });
-  return h("div", { class: "detail" }, h("div", { class: "results" }, parts), about(entry));
+  return h("div", { class: "detail" }, short, h("div", { class: "results" }, long), about(entry));
+}
+
+function passed(result) {
+  if (!result) return "It is not in this report.";
+  const sweep = result.variants > 1 ? `, all ${result.variants} results of its sweep` : "";
+  return `Passed in ${millis(result.duration_ms)}${sweep}.`;
 }
 
 function resultParts(entry, result, testee) {
@@ -26,8 +33,7 @@ function resultParts(entry, result, testee) {
   if (result.evidence) parts.push(h("h5", {}, "What went over the wire"), ladder(entry, result.evidence, failure));
   if (failure && failure.stderr) parts.push(h("h5", {}, "The adapter's last words"), h("pre", { class: "source" }, long(failure.stderr.join("\n"))));
   const command = `${testee.repeat} --filter '${entry.id}' --seed ${testee.seed}`;
-  if (failure || isBad(entry)) parts.push(h("div", { class: "command" }, h("code", {}, visible(command)), copyButton(command)));
-  if (!parts.length) parts.push(h("p", { class: "quiet" }, `Passed in ${millis(result.duration_ms)}${result.variants > 1 ? `, all ${result.variants} results of its sweep` : ""}.`));
+  if (failure || !GOOD.has(verdictOf(result))) parts.push(h("div", { class: "command" }, h("code", {}, visible(command)), copyButton(command)));
   return parts;
 }
 
@@ -92,5 +98,5 @@ function about(entry) {
   return h("footer", { class: "about" },
     h("span", {}, h("code", {}, visible(entry.file))),
     entry.twin ? h("span", {}, "twin ", h("button", { class: "id", type: "button", onclick: () => go(entry.twin) }, visible(entry.twin))) : null,
-    bad || !entry.claims.length ? null : h("details", {}, h("summary", {}, `proves ${entry.claims.length} sentences`), h("ul", { class: "sentences" }, entry.claims.map(cite))));
+    bad || !entry.claims.length ? null : h("details", { open: true }, h("summary", {}, `proves ${entry.claims.length} sentences`), h("ul", { class: "sentences" }, entry.claims.map(cite))));
 }

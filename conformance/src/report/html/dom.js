@@ -60,6 +60,17 @@ function worst(entry) {
 
 const isBad = (entry) => entry.results.some((result) => result && !GOOD.has(verdictOf(result)));
 
+/** How many cases name this one as the valid case that they spoil. */
+const dependants = new Map();
+for (const entry of page.cases) if (entry.twin) dependants.set(entry.twin, (dependants.get(entry.twin) || 0) + 1);
+
+/** The simple before the special: what fails there explains the rest. */
+function simplestFirst(one, other) {
+  return VERDICTS.indexOf(worst(one)) - VERDICTS.indexOf(worst(other))
+    || (dependants.get(other.id) || 0) - (dependants.get(one.id) || 0)
+    || one.id.localeCompare(other.id);
+}
+
 function pill(verdict, text) {
   return h("span", { class: `pill v-${verdict}` }, h("i", { "aria-hidden": "true" }, MARKS[verdict] || "•"), text || verdict);
 }

@@ -1,6 +1,7 @@
 // The bytes of a frame beside what they mean: pointing at one shows the other.
 
-function hexView(frame) {
+/** `suspect` is the name of a field that is not as it must be. */
+function hexView(frame, suspect) {
   const count = frame.hex.length / 2;
   const owner = new Array(count).fill(-1);
   frame.spans.forEach(([at, len], index) => {
@@ -20,7 +21,7 @@ function hexView(frame) {
     rows[rows.length - 1].append(cell);
   }
   const fields = frame.spans.map(([at, len, depth, text], index) =>
-    h("li", { class: `field d${Math.min(depth, 4)}`, "data-span": index, tabindex: "0", "--depth": depth },
+    h("li", { class: `field d${Math.min(depth, 4)} ${suspect && text.startsWith(`${suspect} =`) ? "suspect" : ""}`, "data-span": index, tabindex: "0", "--depth": depth },
       h("span", { class: "offset" }, at.toString(16).padStart(4, "0")),
       h("span", { class: "meaning" }, meaning(text)),
       h("span", { class: "size" }, `${len} B`)),

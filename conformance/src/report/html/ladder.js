@@ -15,12 +15,16 @@ function ladder(entry, evidence, failure) {
   lanes.forEach((_, index) => body.append(h("i", { class: "lane", "--at": index, "aria-hidden": "true" })));
   if (evidence.earlier > 0) body.append(h("p", { class: "rung earlier" }, `${evidence.earlier} earlier events are left out`));
   const arrows = [];
+  const frames = evidence.events.filter((event) => event.kind === "frame");
+  // What is wrong is nearly always the last frame of the actor whose step failed.
+  const telling = failure ? frames.findLastIndex((frame) => !failure.actor || frame.actor === failure.actor) : -1;
+  const told = frames[telling];
   const open = (button, frame) => {
     for (const other of arrows) other.setAttribute("aria-expanded", String(other === button));
     box.replaceChildren(
       h("h5", {}, visible(`${frame.name}`), h("span", {}, ` ${frame.direction === "sent" ? "from" : "to"} ${visible(frame.actor)}, ${frame.length} bytes of body`)),
       frame.summary ? h("p", { class: "summary-line" }, long(frame.summary)) : null,
-      frame.hex ? hexView(frame) : h("p", { class: "quiet" }, "Its bytes are in the JSON report."));
+      frame.hex ? hexView(frame, frame === told ? suspectOf(failure) : "") : h("p", { class: "quiet" }, "Its bytes are in the JSON report."));
   };
   for (const event of evidence.events) {
     const rung = rungOf(event, lanes, place, peer, failure, (frame) => {
@@ -30,15 +34,18 @@ function ladder(entry, evidence, failure) {
     });
     body.append(rung);
   }
-  const frames = evidence.events.filter((event) => event.kind === "frame");
-  // What is wrong is nearly always the last frame of the actor whose step failed.
-  const telling = failure ? frames.findLastIndex((frame) => !failure.actor || frame.actor === failure.actor) : -1;
-  if (telling >= 0) open(arrows[telling], frames[telling]);
+  if (told) open(arrows[telling], told);
   else box.append(h("p", { class: "quiet" }, "Choose a frame to see its bytes."));
   const head = h("div", { class: "lanes", "--lanes": lanes.length },
     lanes.map((lane) => h("span", { class: lane === peer ? "peer" : "" }, visible(lane))));
-  return h("div", { class: "ladder" }, h("div", { class: "scroll" }, h("div", { class: "inner", "--lanes": lanes.length }, head, body)), box);
+  const scroll = h("div", { class: "scroll", tabindex: "0", "aria-label": "Ladder" }, h("div", { class: "inner", "--lanes": lanes.length }, head, body));
+  // A failure is at the end; the way there is for who wants it.
+  if (failure) requestAnimationFrame(() => (scroll.scrollTop = scroll.scrollHeight));
+  return h("div", { class: "ladder" }, scroll, box);
 }
+
+/** The name of the field that a failure is about. */
+const suspectOf = (failure) => (failure && failure.class === "wrong-field" ? failure.at.split(/[ .[]/)[0] : "");
 
 function rungOf(event, lanes, place, peer, failure, button) {
   const own = event.actor ? place(event.actor) : 0;
@@ -54,7 +61,7 @@ function rungOf(event, lanes, place, peer, failure, button) {
     }
     case "frame": {
       const arrow = button(event);
-      arrow.className = `rung arrow ${way} ${event.name === "ERROR" || event.name === "GOAWAY" ? "stop" : ""}`;
+      arrow.className = `rung arrow ${way} ${event.direction} ${event.name === "ERROR" || event.name === "GOAWAY" ? "stop" : ""}`;
       for (const [name, value] of Object.entries(span)) arrow.style.setProperty(name, value);
       const flags = event.flags ? ` ${event.flags}` : "";
       arrow.append(
@@ -64,15 +71,17 @@ function rungOf(event, lanes, place, peer, failure, button) {
       return arrow;
     }
     case "bytes":
-      return h("div", { class: `rung arrow raw ${way}`, ...span, title: event.hex },
+      return h("div", { class: `rung arrow raw ${way} ${event.direction}`, ...span, title: event.hex },
         h("span", { class: "label" }, h("b", {}, `${event.length} bytes`), h("small", {}, ` ${event.hex.slice(0, 16)}${event.length > 8 ? "…" : ""}`)),
         h("span", { class: "line" }));
     case "adapter":
       return h("p", { class: `rung call ${event.direction}`, "--from": own + 1 },
         h("b", {}, visible(event.name)), " ", visible(event.text));
-    default:
-      return event.actor
-        ? h("p", { class: "rung note", "--from": own + 1 }, visible(event.text))
-        : h("p", { class: "rung note all" }, visible(event.text));
+    default: {
+      if (!event.actor) return h("p", { class: "rung note all" }, visible(event.text));
+      // The text stands beside the lane, on the side where there is room.
+      const late = own > other;
+      return h("p", { class: `rung note ${late ? "late" : ""}`, "--from": own + 1, "--wide": late ? own + 1 : lanes.length - own }, visible(event.text));
+    }
   }
 }

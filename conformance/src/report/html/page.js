@@ -12,7 +12,8 @@ const haystacks = new Map(page.cases.map((entry) => [entry, [
   ]),
 ].filter(Boolean).join("\n").toLowerCase()]));
 
-const words = () => state.text.toLowerCase().split(/\s+/).filter(Boolean);
+/** The words of the search; what stands in quotes is one. */
+const words = () => [...state.text.toLowerCase().matchAll(/"([^"]+)"|(\S+)/g)].map((found) => found[1] || found[2]);
 
 function fitsCase(entry) {
   return words().every((word) => haystacks.get(entry).includes(word))
@@ -61,18 +62,34 @@ function draw() {
 }
 
 function caseList(shown) {
-  const bad = shown.filter(isBad);
+  const bad = shown.filter(isBad).sort(simplestFirst);
   const sections = [];
   if (bad.length) {
     const rows = bad.map(caseRow);
     if (!state.text && !state.verdicts.size) rows[0].toggle(true);
-    sections.push(h("section", { class: "list" }, h("h2", { class: "alarm" }, "Did not pass", h("small", {}, ` ${bad.length}`)), rows));
+    sections.push(h("section", { class: "list" }, h("h2", { class: "alarm" }, "Did not pass", h("small", {}, ` ${bad.length}`)), causes(bad), rows));
   }
   for (const family of FAMILIES) {
     const rest = shown.filter((entry) => entry.family === family && !isBad(entry));
     if (rest.length) sections.push(h("section", { class: "list" }, h("h2", {}, family, h("small", {}, ` ${rest.length}`)), rest.map(caseRow)));
   }
   return sections.length ? sections : [nothing()];
+}
+
+/** What the failures have in common: often one mistake fails many cases. */
+function causes(bad) {
+  const counts = new Map();
+  for (const entry of bad) {
+    const failures = entry.results.map((result) => result && result.failure).filter(Boolean);
+    for (const cause of new Set(failures.map((failure) => `${failure.class.replaceAll("-", " ")}\n${failure.at}`))) {
+      counts.set(cause, (counts.get(cause) || 0) + 1);
+    }
+  }
+  const often = [...counts].filter(([, count]) => count > 1).sort((one, other) => other[1] - one[1]).slice(0, 6);
+  if (!often.length) return null;
+  return h("div", { class: "causes" }, h("span", { class: "quiet" }, "In common:"), often.map(([cause, count]) =>
+    h("button", { type: "button", class: "chip", onclick: () => search(cause.split("\n")) },
+      visible(cause.trim().replace("\n", " · ")), h("small", {}, `${count}`))));
 }
 
 function requirementList(shown) {
@@ -86,6 +103,13 @@ function requirementList(shown) {
 
 function nothing() {
   return h("p", { class: "empty" }, "Nothing fits these filters. ", h("button", { type: "button", class: "chip", onclick: clear }, "Clear them"));
+}
+
+/** Searches for these phrases. */
+function search(phrases) {
+  state.text = phrases.filter(Boolean).map((phrase) => `"${phrase.replaceAll('"', " ")}"`).join(" ");
+  byId("search").value = state.text;
+  draw();
 }
 
 function clear() {

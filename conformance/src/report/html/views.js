@@ -70,9 +70,10 @@ function overview(view, shown) {
   if (view === "cases") for (const entry of page.cases) add(entry.family, entry);
   else for (const one of page.requirements) add(chapterOf(one), one);
   return [...groups].map(([name, items]) => {
-    const rows = page.testees.map((testee, index) => h("div", { class: "cells" },
-      page.testees.length > 1 ? h("span", { class: "who" }, visible(testee.name)) : null,
-      items.map((item) => {
+    const several = page.testees.length > 1;
+    const rows = page.testees.map((testee, index) => h("div", { class: several ? "line" : "" },
+      several ? h("span", { class: "who", title: visible(testee.name) }, visible(testee.name)) : null,
+      h("div", { class: "cells" }, items.map((item) => {
         const state = view === "cases"
           ? (item.results[index] ? verdictOf(item.results[index]) : "absent")
           : stateOf(item.id, index);
@@ -81,7 +82,7 @@ function overview(view, shown) {
           type: "button", tabindex: "-1", class: `cell v-${state} ${shown.has(key) ? "" : "dim"}`,
           title: `${item.id}: ${state}\n${visible(item.title || item.sentence)}`, onclick: () => go(key),
         }, GOOD.has(state) || state === "proved" ? "" : MARKS[state] || "");
-      })));
+      }))));
     return h("div", { class: "family" }, h("h3", {}, name, h("small", {}, ` ${items.length}`)), h("div", { class: "rows" }, rows));
   });
 }
