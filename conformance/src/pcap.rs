@@ -129,6 +129,7 @@ impl Capture {
 }
 
 /// What is written down of one case.
+#[derive(Clone)]
 pub(crate) struct PcapCase {
     pcap: Pcap,
     name: String,

@@ -358,6 +358,7 @@ impl Player<'_> {
             actor: name,
             case: Arc::clone(&self.wire),
             mutant: self.taps.as_ref().map(super::mutated::Taps::behind),
+            pcap: self.pcap.clone(),
         };
         let link = self.sdk_mut(actor)?;
         if link.client.is_some() {

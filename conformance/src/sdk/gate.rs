@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::pcap::{PcapCase, PcapStream};
 use crate::session::Transport;
 use crate::tap::{Out, Rules, Side, Tap, TapCase};
 use crate::testee::Testee;
@@ -71,6 +72,8 @@ pub(crate) struct Between {
     pub(crate) case: Arc<TapCase>,
     /// A mutant of the SDK, nearer to it than the gate, so that what it does looks like the SDK's doing.
     pub(crate) mutant: Option<(Arc<TapCase>, Arc<Rules>)>,
+    /// Who writes down what the SDK sends and gets.
+    pub(crate) pcap: Option<PcapCase>,
 }
 
 /// Where an SDK under test connects to.
@@ -200,6 +203,11 @@ impl Porter {
                 orders: received,
                 seen: self.seen.clone(),
                 taps,
+                recorder: self
+                    .between
+                    .pcap
+                    .as_ref()
+                    .map(|pcap| pcap.server(&self.between.actor, self.transport)),
             };
             pipes.spawn(converse(socket, wanted));
         }
@@ -213,6 +221,7 @@ struct Wanted {
     orders: mpsc::Receiver<(Order, oneshot::Sender<()>)>,
     seen: mpsc::UnboundedSender<Seen>,
     taps: Taps,
+    recorder: Option<PcapStream>,
 }
 
 async fn converse(socket: TcpStream, wanted: Wanted) {
@@ -283,6 +292,7 @@ impl Pipe {
             orders,
             seen,
             mut taps,
+            recorder,
         } = wanted;
         let note = |text: String| Seen::Note(text);
         let behind = server
@@ -291,6 +301,9 @@ impl Pipe {
         let mut behind = behind.map_err(|error| note(format!("behind the gate: {error}")))?;
         let accepted = Connection::accept(socket, transport, WRITE_BUDGET).await;
         let mut sdk = accepted.map_err(|error| note(format!("the SDK's connection: {error}")))?;
+        if let Some(recorder) = recorder {
+            sdk.record(recorder, &Opening::default());
+        }
         if let Some(mutant) = &mut taps.mutant
             && transport != Transport::Ws
         {
