@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::null::{NullKind, NullServer};
-use crate::session::{Session, Sessions};
+use crate::session::{FixtureError, Session, Sessions};
 use crate::spec::Requirements;
 
 mod bytes;
@@ -20,6 +20,7 @@ mod list;
 mod mutants;
 mod plan;
 mod progress;
+mod record;
 mod report;
 mod repro;
 mod run;
@@ -85,6 +86,8 @@ enum Command {
     Decode(bytes::DecodeArgs),
     /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
     Encode(bytes::EncodeArgs),
+    /// Stands between clients and a server, and writes what they do as a session file.
+    Record(record::RecordArgs),
     /// Prints what a shell needs to complete commands and options.
     Completions(completions::CompletionsArgs),
     /// Is a peer that does nothing right, until it is stopped.
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Decode(args) => bytes::decode(&args),
         Command::Encode(args) => bytes::encode(&args),
+        Command::Record(args) => record::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::NullTestee { kind } => null_testee(kind),
         #[cfg(feature = "reference-server")]
@@ -202,10 +206,18 @@ impl Folders {
     }
 }
 
+impl Suite {
+    /// Adds a session file from elsewhere; gives the id of its case. What is wrong with it goes to stderr.
+    fn add(&mut self, path: &Path) -> Result<String, u8> {
+        let added = self.sessions.add(path, &self.requirements);
+        added.map_err(|errors| report_faults(&errors, "the session file"))
+    }
+}
+
 /// Prints what is wrong in files, and returns the exit code for it.
-fn report_faults(errors: &[crate::session::FixtureError], what: &str) -> u8 {
+fn report_faults(errors: &[FixtureError], what: &str) -> u8 {
     for error in errors {
-        let shown = crate::session::FixtureError {
+        let shown = FixtureError {
             path: tidy(&error.path),
             ..error.clone()
         };

@@ -15,6 +15,7 @@ mod names;
 pub mod null;
 mod pcap;
 mod player;
+mod record;
 pub mod report;
 mod run;
 mod sdk;

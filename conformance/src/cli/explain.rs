@@ -1,6 +1,7 @@
 //! `explain`: a case, with its picture, its steps and its bytes; or a requirement, with all that proves it.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::{Folders, Suite, complain, tidy, written};
 use crate::mutant::{Mutant, Mutants};
@@ -11,7 +12,7 @@ mod sample;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// The id of a case, or of a requirement, in upper or lower case.
+    /// The id of a case, or of a requirement, in upper or lower case; or a session file.
     #[arg(value_name = "CASE|REQ")]
     what: String,
 }
@@ -20,16 +21,29 @@ pub(super) struct ExplainArgs {
 const SUGGESTIONS: usize = 12;
 
 pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
-    let suite = match folders.read() {
+    let mut suite = match folders.read() {
         Ok(suite) => suite,
         Err(code) => return code,
+    };
+    let file = Path::new(&args.what);
+    let added = if file.is_file() {
+        match suite.add(file) {
+            Ok(id) => Some(id),
+            Err(code) => return code,
+        }
+    } else {
+        None
     };
     // What is wrong with a mutant is the business of the command that plays it.
     let mutants = Mutants::read(&folders.fixtures, &suite.requirements).unwrap_or_default();
     let mut out = anstream::AutoStream::auto(io::stdout());
-    let what = args.what.trim().trim_end_matches(".toml");
+    let what = added.as_deref().unwrap_or(&args.what).trim();
     let requirement = what.to_uppercase();
-    if let Some(session) = suite.sessions.get(&what.to_lowercase()) {
+    if let Some(session) = suite
+        .sessions
+        .get(what)
+        .or_else(|| suite.sessions.get(&what.to_lowercase()))
+    {
         written(case::explain(&mut out, &suite, session, &mutants))
     } else if suite.requirements.get(&requirement).is_some() {
         written(explain(&mut out, &suite, &requirement, &mutants))

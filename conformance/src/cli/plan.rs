@@ -5,16 +5,15 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::target::{TargetArgs, chosen};
+use super::target::{CaseArgs, TargetArgs};
 use super::{Folders, Suite, complain, written};
 use crate::report::Role;
 use crate::run::{Planned, RunOptions, plan};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
-    /// Only the cases whose id holds this text, or fits this pattern with `*`.
-    #[arg(long)]
-    filter: Vec<String>,
+    #[command(flatten)]
+    cases: CaseArgs,
     #[command(flatten)]
     target: TargetArgs,
     /// As JSON.
@@ -23,7 +22,7 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(args: &PlanArgs, folders: &Folders) -> u8 {
-    let suite = match folders.read() {
+    let mut suite = match folders.read() {
         Ok(suite) => suite,
         Err(code) => return code,
     };
@@ -31,7 +30,7 @@ pub(super) fn run(args: &PlanArgs, folders: &Folders) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error.to_string()),
     };
-    match runtime.block_on(ask(args, &suite)) {
+    match runtime.block_on(ask(args, &mut suite)) {
         Ok(planned) => {
             let reach = Reach::new(&suite, &planned);
             let mut out = io::stdout().lock();
@@ -45,9 +44,9 @@ pub(super) fn run(args: &PlanArgs, folders: &Folders) -> u8 {
     }
 }
 
-async fn ask(args: &PlanArgs, suite: &Suite) -> Result<Planned, u8> {
+async fn ask(args: &PlanArgs, suite: &mut Suite) -> Result<Planned, u8> {
     let options = RunOptions {
-        cases: chosen(&args.filter, suite)?,
+        cases: args.cases.choose(suite)?,
         transport: args.target.transport,
         ..RunOptions::default()
     };

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use super::progress::Progress;
 use super::report::{Outputs, save};
-use super::target::{REACH_BUDGET, TargetArgs, chosen};
+use super::target::{CaseArgs, REACH_BUDGET, TargetArgs};
 use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain, report_faults};
 use crate::mutant::{Mutant, Mutants};
 use crate::pcap::Pcap;
@@ -24,9 +24,8 @@ pub(super) mod repeat;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// Only the cases whose id holds this text, or fits this pattern with `*`.
-    #[arg(long)]
-    filter: Vec<String>,
+    #[command(flatten)]
+    cases: CaseArgs,
     #[command(flatten)]
     target: TargetArgs,
     /// How many cases at once; default: twice the cores, at most 16.
@@ -87,8 +86,8 @@ async fn play(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {
     if let Some(file) = codec::file(args)? {
         return codec::play(file, args, folders, options(args)).await;
     }
-    let suite = folders.read()?;
-    let cases = chosen(&args.filter, &suite)?;
+    let mut suite = folders.read()?;
+    let cases = args.cases.choose(&mut suite)?;
     play_sessions(args, folders, &suite, cases).await
 }
 

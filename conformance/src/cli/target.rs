@@ -104,29 +104,44 @@ pub(super) async fn start_sdk(file: &Path) -> Result<Sdk, u8> {
     })
 }
 
-/// The cases that the filters choose, by id; all where there is no filter.
-///
-/// A filter that fits nothing is an error, so that a typing mistake is no green run.
-pub(super) fn chosen(filters: &[String], suite: &Suite) -> Result<BTreeSet<String>, u8> {
-    for filter in filters {
-        let fits = |session| selects(std::slice::from_ref(filter), session);
-        if !suite.sessions.iter().any(fits) {
-            return Err(complain(&format!("no case fits the filter {filter}")));
+/// Which cases; without any of these all of the suite.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct CaseArgs {
+    /// Only the cases whose id holds this text, or fits this pattern with `*`.
+    #[arg(long)]
+    pub(super) filter: Vec<String>,
+    /// A session file that is no part of the suite: one of your own, or a recorded one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) session: Vec<PathBuf>,
+}
+
+impl CaseArgs {
+    /// The ids of the cases; none for all. Files of one's own join the suite.
+    ///
+    /// A filter that fits nothing is an error, so that a typing mistake is no green run.
+    pub(super) fn choose(&self, suite: &mut Suite) -> Result<BTreeSet<String>, u8> {
+        let mut ids = BTreeSet::new();
+        for path in &self.session {
+            ids.insert(suite.add(path)?);
         }
+        for filter in &self.filter {
+            let fits = |session| selects(std::slice::from_ref(filter), session);
+            if !suite.sessions.iter().any(fits) {
+                return Err(complain(&format!("no case fits the filter {filter}")));
+            }
+        }
+        if self.filter.is_empty() {
+            return Ok(ids);
+        }
+        // An exact id means that case alone, also where it begins the id of others.
+        let is_exact = |filter: &String| suite.sessions.get(filter).is_some();
+        let (exact, loose): (Vec<String>, Vec<String>) =
+            self.filter.iter().cloned().partition(is_exact);
+        let fits = |session: &&Session| {
+            exact.contains(&session.id) || (!loose.is_empty() && selects(&loose, session))
+        };
+        let found = suite.sessions.iter().filter(fits);
+        ids.extend(found.map(|session| session.id.clone()));
+        Ok(ids)
     }
-    if filters.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    // An exact id means that case alone, also where it begins the id of others.
-    let is_exact = |filter: &String| suite.sessions.get(filter).is_some();
-    let (exact, loose): (Vec<String>, Vec<String>) = filters.iter().cloned().partition(is_exact);
-    let fits = |session: &Session| {
-        exact.contains(&session.id) || (!loose.is_empty() && selects(&loose, session))
-    };
-    Ok(suite
-        .sessions
-        .iter()
-        .filter(|session| fits(session))
-        .map(|session| session.id.clone())
-        .collect())
 }

@@ -66,6 +66,37 @@ impl Sessions {
         }
     }
 
+    /// Adds a case that lies elsewhere, or finds the one that this file is already; gives its id.
+    ///
+    /// # Errors
+    /// As [`read`](Sessions::read), for this file.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        requirements: &Requirements,
+    ) -> Result<String, Vec<FixtureError>> {
+        let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let is_it =
+            |session: &&Session| session.path.canonicalize().is_ok_and(|known| known == full);
+        if let Some(known) = self.iter().find(is_it) {
+            return Ok(known.id.clone());
+        }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let id = format!("own/{name}");
+        let text = fs::read_to_string(path)
+            .map_err(|error| vec![located(path, Fault::new(1, error.to_string()))])?;
+        let session = Sessions::parse(&id, path, &text).map_err(|error| vec![error])?;
+        self.0.insert(id.clone(), session.clone());
+        let faults = check(&session, &self.0, requirements);
+        if faults.is_empty() {
+            return Ok(id);
+        }
+        Err(faults
+            .into_iter()
+            .map(|fault| located(path, fault))
+            .collect())
+    }
+
     /// Reads one case from text, unchecked against others: for tests and tools.
     ///
     /// # Errors

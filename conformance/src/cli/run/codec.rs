@@ -33,7 +33,7 @@ pub(super) async fn play(
 ) -> Result<Report, u8> {
     let (requirements, vectors) = read(folders)?;
     let options = RunOptions {
-        cases: chosen(&args.filter, &vectors)?,
+        cases: chosen(&args.cases.filter, &vectors)?,
         ..options
     };
     let file = AdapterFile::read(file).map_err(|error| complain(&error.to_string()))?;

@@ -7,7 +7,7 @@ use crate::cli::Folders;
 use crate::session::Transport;
 
 /// The command with every option that chose or changed what was tested. The filter, the seed and what only
-/// concerns the report are left out.
+/// concerns the report are left out; files of one's own stay, or there would be no such case.
 pub(in crate::cli) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders) -> String {
     // Whoever built it has no such program on the path.
     let is_built_here = program.is_some_and(|program| {
@@ -38,6 +38,9 @@ pub(in crate::cli) fn command(program: Option<&Path>, args: &RunArgs, folders: &
     option("budget-ms", args.budget_ms.map(|budget| budget.to_string()));
     option("fixtures", folders.asked.fixtures.as_deref().map(path));
     option("spec", folders.asked.spec.as_deref().map(path));
+    for session in &args.cases.session {
+        option("session", Some(path(session)));
+    }
     if args.target.kill {
         words.push("--kill".to_owned());
     }
