@@ -32,7 +32,7 @@ mod world;
 
 pub(crate) use expect::describe;
 use link::Link;
-pub(crate) use login::login_message;
+pub(crate) use login::{EVENT_LIMIT, login_message};
 pub(crate) use mutated::Mutation;
 use mutated::Taps;
 use sdk::SdkLink;

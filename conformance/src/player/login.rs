@@ -12,7 +12,7 @@ use crate::value::{Scope, Val, from_field};
 use crate::verdict::FailureClass;
 
 /// More entries than any case makes.
-const EVENT_LIMIT: u64 = 1_000_000;
+pub(crate) const EVENT_LIMIT: u64 = 1_000_000;
 
 impl Player<'_> {
     /// A `login` step.

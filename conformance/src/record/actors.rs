@@ -72,7 +72,13 @@ impl Cast {
     fn alias(&mut self, id: &str) {
         let plain: String = id
             .chars()
-            .filter(|sign| sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_'))
+            .map(|sign| {
+                if sign.is_ascii_alphanumeric() {
+                    sign
+                } else {
+                    '_'
+                }
+            })
             .collect();
         let is_reserved = matches!(
             plain.as_str(),
@@ -120,8 +126,8 @@ impl Cast {
         let twin = self
             .actors
             .iter()
-            .find(|actor| actor.user == alias && actor.device_id == device_id);
-        // Two connections of one device at a time are two actors with the same device.
+            .find(|actor| !device_id.is_empty() && actor.device_id == device_id);
+        // Two connections of one device at a time are two actors with the same device; so are two users with one device id.
         let device = twin.map_or_else(|| name.clone(), |twin| twin.device.clone());
         self.actors.push(Actor {
             name,

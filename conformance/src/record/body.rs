@@ -97,7 +97,10 @@ impl Bodies<'_> {
         match self.names.find(id, number) {
             Named::Known(name) => Some(format!("\"${name}\"")),
             Named::JustNow => None,
-            Named::Unknown if self.mode == Mode::Send => Some(number.to_string()),
+            Named::Unknown if self.mode == Mode::Send => {
+                let near = self.names.near(id, number).filter(|_| number > 0);
+                Some(near.map_or_else(|| number.to_string(), |near| format!("\"${near}\"")))
+            }
             // Only what says itself what it is gives a name.
             Named::Unknown
                 if number > 0 && matches!(name, "pos" | "msg_id" | "group" | "to_group") =>

@@ -8,6 +8,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     positions: BTreeMap<(String, u64), String>,
+    heads: BTreeMap<(String, u64), String>,
     messages: BTreeMap<(String, u64), String>,
     groups: BTreeMap<u64, String>,
     epochs: BTreeMap<(String, u64), String>,
@@ -80,8 +81,38 @@ impl Names {
         self.fresh.clear();
     }
 
-    /// An actor logged in, which gives its epoch a name.
-    pub(super) fn logged_in(&mut self, user: &str, epoch: u64, actor: &str) {
+    /// A number that has no name of its own, by its distance from the nearest below it that has one.
+    pub(super) fn near(&self, id: Id<'_>, number: u64) -> Option<String> {
+        let below = |known: &BTreeMap<(String, u64), String>, scope: &str| {
+            let first = (scope.to_owned(), 0);
+            let last = (scope.to_owned(), number);
+            known
+                .range(first..last)
+                .next_back()
+                .map(|((_, base), name)| (*base, name.clone()))
+        };
+        let (base, name) = match id {
+            Id::Position(user) => {
+                let head = below(&self.heads, user);
+                below(&self.positions, user)
+                    .into_iter()
+                    .chain(head)
+                    .max_by_key(|(base, _)| *base)
+            }
+            Id::Message(conversation) => below(&self.messages, conversation),
+            Id::Group => self
+                .groups
+                .range(..number)
+                .next_back()
+                .map(|(base, name)| (*base, name.clone())),
+        }?;
+        Some(format!("{name}+{}", number - base))
+    }
+
+    /// An actor logged in, which gives its epoch and the head of its log a name.
+    pub(super) fn logged_in(&mut self, user: &str, epoch: u64, head: u64, actor: &str) {
+        self.heads
+            .insert((user.to_owned(), head), format!("{actor}.head"));
         self.epochs
             .insert((user.to_owned(), epoch), format!("{actor}.epoch"));
     }

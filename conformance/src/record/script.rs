@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::DynamicMessage;
 use tidewire_codec::{Feature, Flags, FrameType, Kind, RawFrame};
 
 use super::actors::{Cast, Connection, body_of, has};
-use super::body::{Bodies, Mode, code, conversation, quoted};
+use super::body::{Bodies, Mode, conversation, quoted};
 use super::names::{Id, Named, Names};
 use super::{Entry, Event, Side};
 use crate::value::hex;
+
+mod answers;
+mod login;
 
 /// The session file for a recording.
 pub(crate) fn write(entries: &[Entry], title: &str) -> String {
@@ -59,7 +62,8 @@ impl<'a> Script<'a> {
     /// What was made while it was recorded: an entry may reach its reader before the sender has its answer.
     fn look_ahead(&mut self) {
         let mut open: BTreeMap<(usize, u32), String> = BTreeMap::new();
-        for entry in self.entries {
+        let mut pings: BTreeMap<(usize, u32), usize> = BTreeMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
             let Event::Frame(side, frame) = &entry.event else {
                 continue;
             };
@@ -78,6 +82,15 @@ impl<'a> Script<'a> {
                     if let Some(about) = open.get(&(entry.connection, frame.reference)) {
                         self.sent.insert((about.clone(), number(&body, "msg_id")));
                     }
+                }
+                // Who asks whether the other side lives asks nothing that a session is about; the runner asks by itself.
+                (Side::Client, FrameType::PING) => {
+                    pings.insert((entry.connection, frame.reference), at);
+                }
+                (Side::Server, FrameType::PONG) => {
+                    let ping = pings.get(&(entry.connection, frame.reference)).copied();
+                    self.told
+                        .extend(ping.into_iter().flat_map(|ping| [ping, at]));
                 }
                 (Side::Server, FrameType::GROUP_INFO) => {
                     self.groups.extend(number(&body, "group"));
@@ -135,22 +148,34 @@ impl<'a> Script<'a> {
     }
 
     fn opened(&mut self, connection: usize) {
+        if self.is_idle(connection) {
+            return;
+        }
         let actor = self.connection(connection).actor;
         if self.gone.remove(&actor) {
             self.step(connection, "cut = true");
         }
         let first = self.entries.iter().find_map(|entry| match &entry.event {
-            Event::Frame(Side::Client, frame) if entry.connection == connection => {
-                Some(frame.frame_type)
-            }
+            Event::Frame(Side::Client, frame) if entry.connection == connection => Some(frame),
             _ => None,
         });
-        if first != Some(FrameType::LOGIN) {
+        if !first.is_some_and(is_login) {
             self.step(connection, "connect = {}");
         }
     }
 
+    /// True if nobody said anything on it, as when somebody only looks whether a server is there.
+    fn is_idle(&self, connection: usize) -> bool {
+        !self
+            .entries
+            .iter()
+            .any(|entry| entry.connection == connection && matches!(entry.event, Event::Frame(..)))
+    }
+
     fn closed(&mut self, at: usize, connection: usize, side: Side) {
+        if self.is_idle(connection) {
+            return;
+        }
         let last = self
             .entries
             .iter()
@@ -178,13 +203,15 @@ impl<'a> Script<'a> {
     fn client_frame(&mut self, at: usize, entry: &Entry, frame: &RawFrame) {
         let info = frame.frame_type.info();
         // What answers a PING of the server, the runner sends by itself.
-        if info.is_some_and(|info| info.kind == Kind::Reply) {
+        if info.is_some_and(|info| info.kind == Kind::Reply) || self.told.contains(&at) {
             return;
         }
         self.uses(frame);
         let body = body_of(frame);
         match (&body, frame.frame_type) {
-            (Some(body), FrameType::LOGIN) => self.login(at, entry.connection, frame, body),
+            (Some(body), FrameType::LOGIN) if is_login(frame) => {
+                self.login(at, entry.connection, frame, body)
+            }
             _ => self.send(entry.connection, frame, body.as_ref()),
         }
     }
@@ -194,6 +221,7 @@ impl<'a> Script<'a> {
         if frame.frame_type == FrameType::ACK
             && let Some(pos) = body.and_then(|body| number(body, "pos"))
             && self.names.find(Id::Position(&user), pos) == Named::Unknown
+            && self.names.near(Id::Position(&user), pos).is_none()
         {
             let who = self.actor_name(connection);
             return self.comment(&format!(
@@ -237,115 +265,6 @@ impl<'a> Script<'a> {
         self.step(connection, &lines.join("\n"));
     }
 
-    fn login(&mut self, at: usize, connection: usize, frame: &RawFrame, body: &DynamicMessage) {
-        let (fields, is_resumed) = self.login_fields(connection, body);
-        let mut lines = vec![format!("login = {fields}")];
-        let answer = self.next_from_server(at, connection);
-        let ok = answer.filter(|(_, answer)| answer.frame_type == FrameType::LOGIN_OK);
-        let Some((ok_at, ok)) = ok else {
-            let name = self.count("l");
-            lines.push(format!("raw = true\nas = {}", quoted(&name)));
-            self.requests
-                .insert((connection, frame.reference), (name, None));
-            return self.step(connection, &lines.join("\n"));
-        };
-        self.told.insert(ok_at);
-        match self.next_from_server(ok_at, connection) {
-            Some((synced_at, next)) if next.frame_type == FrameType::SYNCED => {
-                self.told.insert(synced_at);
-            }
-            _ => lines.push("synced = false".to_owned()),
-        }
-        let user = self.user_of(connection).to_owned();
-        let actor = self.actor_name(connection);
-        if let Some(ok) = body_of(ok) {
-            if is_resumed
-                && let Some(Value::EnumNumber(result)) = ok.get_field_by_name("resume").as_deref()
-            {
-                let result = match result {
-                    1 => "\"RESUMED\"".to_owned(),
-                    2 => "\"GAP\"".to_owned(),
-                    other => other.to_string(),
-                };
-                lines.push(format!("ok = {{ resume = {result} }}\nproves = []"));
-            }
-            if let Some(epoch) = number(&ok, "epoch") {
-                self.names.logged_in(&user, epoch, &actor);
-            }
-        }
-        self.step(connection, &lines.join("\n"));
-    }
-
-    /// The fields of a LOGIN that are not the runner's own, and whether it resumes.
-    fn login_fields(&mut self, connection: usize, body: &DynamicMessage) -> (String, bool) {
-        let user = self.user_of(connection).to_owned();
-        let mut parts = Vec::new();
-        for name in ["version_min", "version_max"] {
-            match number(body, name) {
-                Some(1) => {}
-                Some(other) => parts.push(format!("{name} = {other}")),
-                None => parts.push(format!("{name} = \"absent\"")),
-            }
-        }
-        let offered: BTreeSet<u32> = body
-            .get_field_by_name("features")
-            .and_then(|list| Some(list.as_list()?.iter().filter_map(Value::as_u32).collect()))
-            .unwrap_or_default();
-        let is_all = Feature::ALL.iter().all(|known| offered.contains(&known.0))
-            && offered.len() == Feature::ALL.len();
-        let mut skip = vec![
-            "version_min",
-            "version_max",
-            "device_id",
-            "agent",
-            "keepalive_ms",
-            "resume",
-        ];
-        if is_all {
-            skip.push("features");
-        }
-        if !user.is_empty() {
-            skip.push("token");
-        }
-        for name in ["features", "event_limit"] {
-            if !has(body, name) && !(name == "features" && !offered.is_empty()) {
-                parts.push(format!("{name} = \"absent\""));
-            }
-        }
-        let rest = self.bodies(Mode::Send, &user, None).table(body, &skip);
-        if let Some(rest) = rest {
-            parts.push(rest.trim_matches(['{', '}', ' ']).to_owned());
-        }
-        let resume = has(body, "resume")
-            .then(|| self.resume(&user, body))
-            .flatten();
-        let is_resumed = resume.is_some();
-        parts.extend(resume);
-        let fields = if parts.is_empty() {
-            "{}".to_owned()
-        } else {
-            format!("{{ {} }}", parts.join(", "))
-        };
-        (fields, is_resumed)
-    }
-
-    /// A place in the log that the recording knows.
-    fn resume(&self, user: &str, body: &DynamicMessage) -> Option<String> {
-        let resume = body.get_field_by_name("resume")?;
-        let resume = resume.as_message()?;
-        let epoch = self
-            .names
-            .epoch(user, number(resume, "epoch").unwrap_or(0))?;
-        let pos = match number(resume, "pos") {
-            None => "0".to_owned(),
-            Some(pos) => match self.names.find(Id::Position(user), pos) {
-                Named::Known(name) => format!("\"${name}\""),
-                _ => return None,
-            },
-        };
-        Some(format!("resume = {{ epoch = \"${epoch}\", pos = {pos} }}"))
-    }
-
     /// The next frame of the server on this connection that is one of the session's own.
     fn next_from_server(&self, after: usize, connection: usize) -> Option<(usize, &'a RawFrame)> {
         let later = self.entries.iter().enumerate().skip(after + 1);
@@ -355,137 +274,6 @@ impl<'a> Script<'a> {
                 Event::Frame(Side::Server, frame) if is_own(frame) => Some((at, frame)),
                 _ => None,
             })
-    }
-
-    /// What the server sent without anybody else doing anything meanwhile: on each connection in its order.
-    fn answers(&mut self, from: usize, to: usize) {
-        let mut by_connection: BTreeMap<usize, Vec<&'a RawFrame>> = BTreeMap::new();
-        let mut order = Vec::new();
-        for at in from..to {
-            let Some(entry) = self.entries.get(at) else {
-                continue;
-            };
-            if let Event::Frame(_, frame) = &entry.event
-                && is_own(frame)
-                && !self.told.contains(&at)
-                && self.is_of_now(entry.connection, frame)
-            {
-                let frames = by_connection.entry(entry.connection).or_default();
-                if frames.is_empty() {
-                    order.push(entry.connection);
-                }
-                frames.push(frame);
-            }
-        }
-        for connection in order {
-            let frames = by_connection.remove(&connection).unwrap_or_default();
-            self.expect_all(connection, &frames);
-        }
-    }
-
-    fn expect_all(&mut self, connection: usize, frames: &[&RawFrame]) {
-        for frame in frames {
-            self.uses(frame);
-        }
-        let is_event = |frame: &&RawFrame| frame.reference == 0;
-        let is_last = |frame: &&RawFrame| frame.frame_type == FrameType::GOAWAY;
-        // A log has an order; answers and entries have none between them.
-        let ends = frames
-            .iter()
-            .position(|frame| is_last(&frame))
-            .unwrap_or(frames.len());
-        let (together, last) = frames.split_at(ends);
-        if together.len() > 1 && !together.iter().all(|frame| is_event(&frame)) {
-            let entries: Vec<String> = together
-                .iter()
-                .map(|frame| {
-                    format!(
-                        "    {{ {} }},\n",
-                        self.expectation(connection, frame).join(", ")
-                    )
-                })
-                .collect();
-            let step = format!("expect_set = [\n{}]\nproves = []", entries.concat());
-            self.step(connection, &step);
-            self.names.settle();
-        } else {
-            self.each(connection, together);
-        }
-        self.each(connection, last);
-    }
-
-    fn each(&mut self, connection: usize, frames: &[&RawFrame]) {
-        for frame in frames {
-            let lines = self.expectation(connection, frame);
-            self.step(connection, &format!("{}\nproves = []", lines.join("\n")));
-            self.names.settle();
-        }
-    }
-
-    /// The keys of a step that expects this frame.
-    fn expectation(&mut self, connection: usize, frame: &RawFrame) -> Vec<String> {
-        let user = self.user_of(connection).to_owned();
-        let body = body_of(frame);
-        let asked = self.requests.get(&(connection, frame.reference)).cloned();
-        let of_code = match frame.frame_type {
-            FrameType::ERROR => Some("error"),
-            FrameType::GOAWAY => Some("goaway"),
-            _ => None,
-        };
-        let mut lines = Vec::new();
-        match (of_code, &body) {
-            (Some(verb), Some(body)) => {
-                let name = code(number(body, "code").unwrap_or(0));
-                let name = if name.starts_with('"') {
-                    name
-                } else {
-                    quoted(&name)
-                };
-                lines.push(format!("{verb} = {name}"));
-            }
-            _ => lines.push(format!("expect = {}", quoted(&type_name(frame.frame_type)))),
-        }
-        let about = match &asked {
-            Some((name, about)) => {
-                lines.push(format!("to = {}", quoted(name)));
-                about.clone()
-            }
-            None => None,
-        };
-        let about = about.or_else(|| conversation(body.as_ref()?, &user));
-        let skip: &[&str] = if of_code.is_some() { &["code"] } else { &[] };
-        if let Some(body) = &body {
-            let table = self
-                .bodies(Mode::Expect, &user, about.as_deref())
-                .table(body, skip);
-            lines.extend(table.map(|table| format!("body = {table}")));
-        }
-        lines
-    }
-
-    /// False for entries of messages and groups that are older than the recording, or come from elsewhere: nothing in it
-    /// would make them.
-    fn is_of_now(&mut self, connection: usize, frame: &RawFrame) -> bool {
-        let Some(body) = body_of(frame).filter(|_| frame.reference == 0) else {
-            return true;
-        };
-        let about = conversation(&body, self.user_of(connection)).unwrap_or_default();
-        let is_known = match (number(&body, "msg_id"), number(&body, "group")) {
-            (Some(message), _) => {
-                self.sent.contains(&(about.clone(), Some(message)))
-                    || self.sent.contains(&(about, None))
-            }
-            (None, Some(group)) => self.groups.contains(&group),
-            (None, None) => true,
-        };
-        if !is_known {
-            let who = self.actor_name(connection);
-            self.comment(&format!(
-                "{who} is sent {}, which nothing in this recording caused",
-                type_name(frame.frame_type)
-            ));
-        }
-        is_known
     }
 
     fn bodies<'b>(
@@ -567,6 +355,11 @@ impl<'a> Script<'a> {
         }
         text + &self.text
     }
+}
+
+/// True for a LOGIN that a `login` step can send.
+fn is_login(frame: &RawFrame) -> bool {
+    frame.frame_type == FrameType::LOGIN && frame.reference != 0
 }
 
 /// True for what a session is about: not what the runner answers or passes over by itself.
