@@ -208,6 +208,31 @@ test("the time that a message waited is taken off its time to live", async () =>
   );
 });
 
+test("a client is settled once what goes on needs time or somebody else, and no later", async () => {
+  const server = new FakeServer();
+  const client = await server.client();
+  let settled = false;
+  const connecting = client.settled().then(() => (settled = true));
+  await turn();
+  assert.equal(settled, false);
+  await server.login();
+  await turn();
+  assert.equal(settled, true);
+  await connecting;
+  for (const _ of [1, 2]) {
+    const before = server.connections.length;
+    server.last.cut();
+    // The server answers as soon as it is asked; nothing but that is waited for.
+    const away = server.clock.advance(1000, async () => {
+      await turn();
+      if (server.connections.length > before && server.last.names().includes("LOGIN")) await server.login();
+      await client.settled();
+    });
+    await away;
+    assert.equal(client.status, "online");
+  }
+});
+
 test("a time to live is no double", async () => {
   const server = new FakeServer();
   const client = await server.online();

@@ -70,7 +70,10 @@ export class Engine implements Host {
     this.grease = new Grease(random);
     this.pacer = new Pacer(random);
     this.ledger = new Ledger(store, (error) => this.storeFailed(error));
-    this.mailbox = new Mailbox((event) => options.onEvent(event));
+    this.mailbox = new Mailbox(
+      (event) => options.onEvent(event),
+      () => this.look(),
+    );
     this.journal = new Journal(this.ledger, saved, {
       manualAck: options.manualAck ?? false,
       keepEntries: options.keepEntries ?? 1000,
@@ -201,12 +204,17 @@ export class Engine implements Host {
   /** Writes what changed, acknowledges what is stored by that, then runs `stored`. */
   commit(stored: () => void = () => {}): Promise<void> {
     const reached = this.journal.underway();
-    return this.ledger.commit(() => {
+    const done = this.ledger.commit(() => {
       reached();
       this.session?.acknowledge(this.journal.stored);
       stored();
-      queueMicrotask(() => this.look());
     });
+    // Where it fails, `storeFailed` says so.
+    done.then(
+      () => this.look(),
+      () => {},
+    );
+    return done;
   }
 
   // What a session tells.

@@ -4,7 +4,10 @@ export class Mailbox<T> {
   private readonly queue: (() => void | Promise<void>)[] = [];
   private running = false;
 
-  constructor(private readonly deliver: (item: T) => void | Promise<void>) {}
+  constructor(
+    private readonly deliver: (item: T) => void | Promise<void>,
+    private readonly emptied: () => void,
+  ) {}
 
   /** True when nothing waits and nothing is being handled. */
   get idle(): boolean {
@@ -44,5 +47,6 @@ export class Mailbox<T> {
       }
     }
     this.running = false;
+    this.emptied();
   }
 }
