@@ -91,8 +91,8 @@ fn unknown_enum_values_are_unspecified() {
 
 //= spec/01-framing.md#bodies
 //= type=test
-//# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint longer than 10 bytes, a wire type other than
-//# 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
+//# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint of more than 10 bytes or 64 bits, a wire
+//# type other than 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
 #[test]
 fn malformed_bodies() {
     refused(

@@ -53,8 +53,8 @@ impl Counts {
 //# [FRM-034] A decoder MUST refuse a body in which a repeated field has more items than its bound, before it allocates
 //# room for them.
 //= spec/01-framing.md#bodies
-//# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint longer than 10 bytes, a wire type other than
-//# 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
+//# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint of more than 10 bytes or 64 bits, a wire
+//# type other than 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
 /// Checks that `body` has the shape of a message, without allocating.
 ///
 /// # Errors

@@ -49,8 +49,8 @@ function walk(schema: DescMessage, body: Uint8Array, depth: number, path: string
 function one(field: DescField, record: Record, depth: number, path: string): void {
   const name = path + field.name;
   //= spec/01-framing.md#bodies
-  //# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint longer than 10 bytes, a wire type other
-  //# than 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
+  //# [FRM-035] A decoder MUST refuse a body with a truncated field, a varint of more than 10 bytes or 64 bits, a wire
+  //# type other than 0, 1, 2 and 5, a known field in a wire type that is not its own, or a string that is not UTF-8.
   const wanted = isNumber(field) ? WIRE.VARINT : WIRE.LEN;
   const packed = field.fieldKind === "list" && isNumber(field) && record.wire === WIRE.LEN;
   if (record.wire !== wanted && !packed) throw new Malformed(`wire type ${record.wire} for ${name}`, name);
