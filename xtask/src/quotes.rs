@@ -23,7 +23,8 @@ use parse::parse;
 const WIDTH: usize = 120;
 
 /// Folders that are searched for quotes, each with the extension of its sources.
-pub const SEARCHED: [(&str, Syntax); 5] = [
+pub const SEARCHED: [(&str, Syntax); 6] = [
+    ("client", RUST),
     ("codec", RUST),
     ("reference-server", RUST),
     ("conformance", RUST),

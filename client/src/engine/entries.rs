@@ -44,8 +44,8 @@ impl Engine {
             false => None,
         };
         //= spec/01-framing.md#unknown-frames
-        //# [FRM-044] A client MUST advance its position over an unknown frame with LOGGED set by reading body fields 1 and
-        //# 2.
+        //# [FRM-044] A client MUST advance its position over an unknown frame with LOGGED set by reading body fields 1
+        //# and 2.
         let Ok(Place { pos, prev_pos }) = Place::decode(frame.body.clone()) else {
             return Err(breach(
                 tidewire_codec::Code::MALFORMED_FRAME,
@@ -61,8 +61,8 @@ impl Engine {
             return Ok(());
         }
         //= spec/30-send.md#the-user-log
-        //# [SND-043] A client MUST take an entry whose prev_pos is above its own position as a gap and ask for the missing
-        //# with SYNC.
+        //# [SND-043] A client MUST take an entry whose prev_pos is above its own position as a gap and ask for the
+        //# missing with SYNC.
         if prev_pos > self.seen {
             self.gap_before(prev_pos);
             return Ok(());

@@ -107,8 +107,8 @@ impl Engine {
 
     fn unknown(&mut self, frame: &RawFrame, is_live: bool) -> Result<(), Breach> {
         //= spec/01-framing.md#unknown-frames
-        //# [FRM-048] To a request of a type that it does not know a client MUST answer ERROR UNSUPPORTED_FRAME and keep the
-        //# connection.
+        //# [FRM-048] To a request of a type that it does not know a client MUST answer ERROR UNSUPPORTED_FRAME and keep
+        //# the connection.
         if frame.reference != 0 {
             //= spec/20-login.md#login-1
             //# [LGN-049] A client MUST NOT send another frame between LOGIN and LOGIN_OK.

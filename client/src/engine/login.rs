@@ -47,8 +47,8 @@ impl Engine {
         self.session = Some(session);
         if preface {
             //= spec/01-framing.md#transports
-            //# [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before anything
-            //# else.
+            //# [FRM-001] On a byte stream a client MUST send the 8 preface bytes F7 54 49 44 45 0D 0A 00 before
+            //# anything else.
             self.out.extend_from_slice(&PREFACE);
         }
         let mut features = self.config.features.clone();

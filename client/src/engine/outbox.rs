@@ -82,8 +82,8 @@ impl Item {
     }
 
     //= spec/60-expiry.md#time-to-live
-    //# [EXP-007] A client MUST subtract the time that a message waited in its outbox from ttl_ms, and drop it when nothing
-    //# is left before its first try.
+    //# [EXP-007] A client MUST subtract the time that a message waited in its outbox from ttl_ms, and drop it when
+    //# nothing is left before its first try.
     /// The frame of a try at this time.
     fn at(&self, now: Millis) -> Frame {
         match &self.frame {
@@ -244,8 +244,8 @@ impl Engine {
     }
 
     //= spec/10-control.md#end-of-a-connection
-    //# [CTL-032] After losing a connection a client MUST repeat every unanswered SEND and GROUP_OP in the same order with the
-    //# same idempotency keys.
+    //# [CTL-032] After losing a connection a client MUST repeat every unanswered SEND and GROUP_OP in the same order
+    //# with the same idempotency keys.
     /// Sends what waits and may go.
     pub(super) fn transmit(&mut self) {
         let Some(session) = &self.session else {

@@ -68,8 +68,8 @@ impl Pace {
     }
 
     //= spec/02-errors-and-limits.md#error-and-goaway
-    //# [ERR-046] While its tries fail a client MUST NOT begin more than 20 connections in a minute, nor more than 300 in
-    //# an hour.
+    //# [ERR-046] While its tries fail a client MUST NOT begin more than 20 connections in a minute, nor more than 300
+    //# in an hour.
     /// The time, or the first after it that the rate allows.
     pub(super) fn earliest(&self, at: Millis) -> Millis {
         let after = |count: usize, span: u64| {

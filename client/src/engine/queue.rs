@@ -22,6 +22,10 @@ pub(super) struct Logged {
 }
 
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every item is an event; a box would cost an allocation each"
+)]
 pub(super) enum Item {
     Event(Event, Option<Logged>),
     /// An entry that the app is not told of.

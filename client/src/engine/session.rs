@@ -132,7 +132,8 @@ impl Session {
     }
 
     //= spec/10-control.md#keepalive
-    //# [CTL-035] A client SHOULD take a server from which nothing came for two keepalive intervals as gone and reconnect.
+    //# [CTL-035] A client SHOULD take a server from which nothing came for two keepalive intervals as gone and
+    //# reconnect.
     /// When a server that stays silent counts as gone.
     pub(super) fn dead_at(&self) -> Millis {
         self.last_heard.plus(self.keepalive_ms.saturating_mul(2))

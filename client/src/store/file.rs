@@ -163,7 +163,7 @@ impl FileStore {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(place.record))?;
         let batch = read_record(&mut file, place.record, self.len)?;
-        let entries = batch
+        let mut entries = batch
             .into_iter()
             .flat_map(|(batch, _)| batch.into_changes())
             .filter_map(|change| match change {
@@ -171,7 +171,7 @@ impl FileStore {
                 _ => None,
             });
         let lost = || StoreError::Damaged("an entry of the history is gone".to_owned());
-        entries.skip(place.nth).next().ok_or_else(lost)
+        entries.nth(place.nth).ok_or_else(lost)
     }
 
     /// Writes what is still of use into a new file, which takes the place of the old one.
