@@ -12,8 +12,10 @@ use crate::null::{NullKind, NullServer};
 use crate::session::{FixtureError, Session, Sessions};
 use crate::spec::Requirements;
 
+mod baseline;
 mod bytes;
 mod completions;
+mod diff;
 mod explain;
 mod export;
 mod list;
@@ -82,6 +84,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Turns JSON reports of runs into a page, JUnit XML, TAP, Markdown, a badge; without any of these it prints them.
     Report(report::ReportArgs),
+    /// Says what changed from one run to another; exit code 1 if something is worse.
+    Diff(diff::DiffArgs),
+    /// Writes known failures down, or holds them against a run.
+    Baseline(baseline::BaselineArgs),
     /// Shows frames in hex with what each byte means.
     Decode(bytes::DecodeArgs),
     /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
@@ -120,6 +126,8 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, &folders),
         Command::Export(args) => export::run(&args, &folders),
         Command::Report(args) => report::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Baseline(args) => baseline::run(&args, &folders),
         Command::Decode(args) => bytes::decode(&args),
         Command::Encode(args) => bytes::encode(&args),
         Command::Record(args) => record::run(&args),

@@ -4,8 +4,10 @@
 //! that it sees.
 
 mod adapter;
+pub mod baseline;
 mod body;
 pub mod cli;
+pub mod diff;
 mod embedded;
 mod json;
 mod ladder;

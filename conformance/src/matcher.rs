@@ -165,7 +165,7 @@ impl FieldMatcher {
                 let found = value.and_then(from_field).or_else(|| default_of(field));
                 match found {
                     Some(found) if same(&found, &expected) => Ok(()),
-                    _ => Err(mismatch(expected.to_string(), value)),
+                    _ => Err(mismatch(expr.told(&expected), value)),
                 }
             }
             FieldMatcher::Message(matcher) => match value.and_then(Value::as_message) {

@@ -1,5 +1,6 @@
 //! What a run came to: by case, by family, by requirement; and the exit code.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,9 +24,12 @@ mod junit;
 mod markdown;
 mod overlay;
 mod repeats;
+#[cfg(test)]
+pub(crate) mod sample;
 mod tap;
 mod terminal;
 mod text;
+mod told;
 
 pub use badge::to_badge;
 pub use check::{Broken, check};
@@ -40,6 +44,7 @@ pub use overlay::{BaselineOutcome, Overlay, OverlayKind, Repeats};
 pub use repeats::merge;
 pub use tap::to_tap;
 pub use terminal::{Style, print};
+pub(crate) use text::in_line;
 
 /// What one case came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -282,6 +287,26 @@ impl Report {
     /// Those cases.
     pub fn unexpected(&self) -> impl Iterator<Item = &CaseReport> {
         self.cases.iter().filter(|case| self.is_unexpected(case))
+    }
+
+    /// The cases, the worst verdicts first, and of each verdict the simple before the special: what many others spoil
+    /// explains them when it fails.
+    #[must_use]
+    pub fn simplest_first(&self) -> Vec<&CaseReport> {
+        let mut spoilers: BTreeMap<&str, usize> = BTreeMap::new();
+        for twin in self.cases.iter().filter_map(|case| case.twin.as_deref()) {
+            *spoilers.entry(twin).or_default() += 1;
+        }
+        let mut cases: Vec<&CaseReport> = self.cases.iter().collect();
+        cases.sort_by_key(|case| {
+            let spoilers = spoilers.get(case.id.as_str()).copied().unwrap_or_default();
+            (
+                Reverse(case.verdict.badness()),
+                Reverse(spoilers),
+                case.id.as_str(),
+            )
+        });
+        cases
     }
 
     /// 0 nothing that ran failed; 1 an unexpected failure or pass; 2 nothing was executed; 3 an adapter or harness error;

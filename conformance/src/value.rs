@@ -94,6 +94,15 @@ pub(crate) trait Scope {
 }
 
 impl Expr {
+    /// The value that it has, with the variable that it came from.
+    pub(crate) fn told(&self, value: &Val) -> String {
+        match self {
+            Expr::Var { name, add: 0 } => format!("{value} (${name})"),
+            Expr::Var { name, add } => format!("{value} (${name}{add:+})"),
+            _ => value.to_string(),
+        }
+    }
+
     /// The value, with variables from `scope`.
     pub(crate) fn eval(&self, scope: &dyn Scope) -> Result<Val, String> {
         match self {

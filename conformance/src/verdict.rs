@@ -74,6 +74,23 @@ impl Verdict {
         !self.is_good() && !matches!(self, Verdict::NotClaimed | Verdict::NotRun)
     }
 
+    /// How bad it is, for who sorts by it or looks for the worst.
+    #[must_use]
+    pub const fn badness(self) -> u8 {
+        match self {
+            Verdict::Fail => 9,
+            Verdict::AdapterError => 8,
+            Verdict::HarnessError => 7,
+            Verdict::Inconclusive => 6,
+            Verdict::Blocked => 5,
+            Verdict::NotRun => 4,
+            Verdict::NotClaimed => 3,
+            Verdict::NonStrict => 2,
+            Verdict::Observed => 1,
+            Verdict::Pass => 0,
+        }
+    }
+
     /// True if the steps were played.
     #[must_use]
     pub const fn is_executed(self) -> bool {

@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::baseline;
 use super::progress::Progress;
 use super::report::{Outputs, save};
 use super::target::{CaseArgs, REACH_BUDGET, TargetArgs};
 use super::{EXIT_HARNESS, EXIT_USAGE, Folders, Suite, complain, report_faults};
 use crate::mutant::{Mutant, Mutants};
 use crate::pcap::Pcap;
-use crate::report::{Format, Report, Style, print};
-use crate::run::{RunOptions, run as run_suite};
+use crate::report::{Format, Report, Style, merge, print};
+use crate::run::{RunOptions, fresh_seed, run as run_suite};
 use crate::session::Session;
 
 mod codec;
 mod pause;
 pub(super) mod repeat;
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     cases: CaseArgs,
@@ -54,6 +55,12 @@ pub(super) struct RunArgs {
     pcap: Option<PathBuf>,
     #[command(flatten)]
     outputs: Outputs,
+    /// Excuses the failures that this file knows; an entry that is no longer right is an error.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Plays everything so many times, and says how often each case did not pass.
+    #[arg(long, value_name = "TIMES", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,18 +75,37 @@ pub(super) fn run(args: &RunArgs, folders: &Folders) -> u8 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let report = match runtime {
-        Ok(runtime) => runtime.block_on(play(args, folders)),
+    // All runs of `--repeat` have one seed, so that the command of a failure repeats it.
+    let args = &RunArgs {
+        seed: Some(args.seed.unwrap_or_else(fresh_seed)),
+        ..args.clone()
+    };
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(play_often(args, folders)),
         Err(error) => return complain(&error.to_string()),
     };
-    match report {
-        Ok(mut report) => {
-            let program = std::env::current_exe().ok();
-            report.repeat = repeat::command(program.as_deref(), args, folders);
-            finish(args, &report)
+    let done = done.and_then(|mut report| {
+        let program = std::env::current_exe().ok();
+        report.repeat = repeat::command(program.as_deref(), args, folders);
+        if let Some(file) = &args.baseline {
+            baseline::hold(file, &mut report, folders)?;
         }
-        Err(code) => code,
+        Ok(finish(args, &report))
+    });
+    done.unwrap_or_else(|code| code)
+}
+
+/// Plays as often as was asked for; of each case the worst that came is in the report.
+async fn play_often(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {
+    if let Some(file) = &args.baseline {
+        // What is wrong with it is said before anything is played.
+        baseline::load(file)?;
     }
+    let mut reports = Vec::new();
+    for _ in 0..args.repeat {
+        reports.push(play(args, folders).await?);
+    }
+    merge(reports).ok_or_else(|| complain("nothing was played"))
 }
 
 async fn play(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {

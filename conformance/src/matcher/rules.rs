@@ -192,7 +192,11 @@ impl Rule {
                     (Some(found), bound) => *comparison == Comparison::Equal && same(&found, bound),
                     (None, _) => false,
                 };
-                hold(holds, || format!("{} {bound}", comparison.sign()), value)
+                hold(
+                    holds,
+                    || format!("{} {}", comparison.sign(), expr.told(&bound)),
+                    value,
+                )
             }
             Rule::Len(comparison, expr) => {
                 let bound = match expr.eval(binds) {

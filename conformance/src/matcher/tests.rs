@@ -64,7 +64,7 @@ fn literals_and_variables_are_equal() {
         "pos = 7\nto_user = 'bob'",
         "pos = '$p'\nto_user = '$u.bob'\npriority = 0",
     );
-    differs("Message", "pos = 8", "pos = '$p'", "pos: 7 / 8");
+    differs("Message", "pos = 8", "pos = '$p'", "pos: 7 ($p) / 8");
     differs(
         "Message",
         "",
@@ -93,7 +93,12 @@ fn numbers_are_compared() {
         "pos = 7",
         "pos = { ge = 7, le = '$p', gt = 6, lt = 8, between = [1, 7], distinct = ['$p+1'] }",
     );
-    differs("Message", "pos = 7", "pos = { gt = '$p' }", "pos: > 7 / 7");
+    differs(
+        "Message",
+        "pos = 7",
+        "pos = { gt = '$p' }",
+        "pos: > 7 ($p) / 7",
+    );
     differs(
         "Message",
         "pos = 7",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The events that the report of a case in text shows, counted from the end.
 const SHOWN: usize = 12;
 /// Events from the end whose bytes are shown in text: what is wrong is there.
-const WITH_BYTES: usize = 4;
+const WITH_BYTES: usize = 3;
 /// The lines of an annotated dump that the text shows of one frame.
 const DUMP_LINES: usize = 24;
 /// The column of the actors is no wider than this; a longer name stands out of it.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::text::{LONGEST, visible, xml};
+use super::told::{Told, told};
 use super::{CaseReport, Report};
 use crate::verdict::Verdict;
 
@@ -72,7 +73,8 @@ fn suite(text: &mut String, report: &Report, name: &str, cases: &[&CaseReport]) 
                 );
             }
             Outcome::Wrong(element, message) => {
-                let lines = super::terminal::failure_lines(report, case).join("\n");
+                let lines: Vec<String> = told(report, case).iter().map(Told::plain).collect();
+                let lines = lines.join("\n");
                 let (message, lines) = (escaped(message), xml(&visible(&lines, DESCRIPTION)));
                 let kind = case.verdict;
                 let _ = writeln!(

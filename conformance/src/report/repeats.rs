@@ -1,7 +1,6 @@
 //! Several runs of the same cases as one report: the worst that came, and how often.
 
 use super::{CaseReport, Repeats, Report};
-use crate::verdict::Verdict;
 
 /// One report of several runs of the same cases against the same testee. `None` without a run.
 ///
@@ -35,24 +34,9 @@ fn add(old: &mut CaseReport, new: CaseReport) {
     repeats.runs += 1;
     repeats.failed += usize::from(new.verdict.is_bad());
     let proved = old.proved.intersection(&new.proved).cloned().collect();
-    if badness(new.verdict) > badness(old.verdict) {
+    if new.verdict.badness() > old.verdict.badness() {
         *old = new;
     }
     old.proved = proved;
     old.repeats = Some(repeats);
-}
-
-fn badness(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Fail => 9,
-        Verdict::AdapterError => 8,
-        Verdict::HarnessError => 7,
-        Verdict::Inconclusive => 6,
-        Verdict::Blocked => 5,
-        Verdict::NotRun => 4,
-        Verdict::NotClaimed => 3,
-        Verdict::NonStrict => 2,
-        Verdict::Observed => 1,
-        Verdict::Pass => 0,
-    }
 }

@@ -1,10 +1,13 @@
-//! The report for people: one line a family, failures in full, and the counts.
+//! The report for people: failures, the simplest first and in full; what did not run; one line a family; the counts.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Paint};
 
-use super::{About, CaseReport, Report};
+use super::text::in_line;
+use super::told::{in_short, told};
+use super::{CaseReport, Report};
 use crate::verdict::Verdict;
 
 /// What to print.
@@ -14,15 +17,21 @@ pub struct Style {
     pub trace_all: bool,
 }
 
+/// So many failures are printed in full: who has more mends the first ones first.
+const IN_FULL: usize = 5;
+
 const GOOD: Paint = AnsiColor::Green.on_default();
 const BAD: Paint = AnsiColor::Red.on_default().bold();
-const DIM: Paint = AnsiColor::Yellow.on_default();
+const WARN: Paint = AnsiColor::Yellow.on_default();
+const LABEL: Paint = AnsiColor::Cyan.on_default();
+const DIM: Paint = Paint::new().dimmed();
+const BOLD: Paint = Paint::new().bold();
 
 fn paint(verdict: Verdict) -> Paint {
     match verdict {
         Verdict::Pass => GOOD,
         Verdict::Fail | Verdict::AdapterError | Verdict::HarnessError => BAD,
-        _ => DIM,
+        _ => WARN,
     }
 }
 
@@ -31,53 +40,24 @@ fn paint(verdict: Verdict) -> Paint {
 /// # Errors
 /// If the writer fails.
 pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()> {
-    for case in &report.cases {
-        let is_bad = matches!(
-            case.verdict,
-            Verdict::Fail
-                | Verdict::Inconclusive
-                | Verdict::AdapterError
-                | Verdict::HarnessError
-                | Verdict::NonStrict
-        );
-        if is_bad {
-            let color = paint(case.verdict);
-            writeln!(
-                out,
-                "{color}{}{color:#} {}",
-                case.verdict.name().to_uppercase(),
-                case.id
-            )?;
-            for line in failure_lines(report, case) {
-                writeln!(out, "  {line}")?;
-            }
-            writeln!(out)?;
-        } else if let Some(evidence) = case.evidence.as_ref().filter(|_| style.trace_all) {
-            writeln!(
-                out,
-                "{GOOD}{}{GOOD:#} {}",
-                case.verdict.name().to_uppercase(),
-                case.id
-            )?;
-            for line in evidence.lines(true) {
-                writeln!(out, "    {line}")?;
-            }
-            writeln!(out)?;
-        }
+    if style.trace_all {
+        traces(out, report)?;
     }
+    failures(out, report, style)?;
     unplayed(out, report)?;
     families(out, report)?;
-    let counts: Vec<String> = Verdict::ALL
-        .into_iter()
-        .filter(|verdict| report.count(*verdict) > 0)
-        .map(|verdict| format!("{} {}", report.count(verdict), verdict.name()))
-        .collect();
+    baseline(out, report)?;
     let coverage = report.coverage;
     writeln!(
         out,
         "requirements of {}s: {} claimed / {} executed, of {} observable",
         report.testee.role, coverage.claimed, coverage.executed, coverage.observable
     )?;
+    let counts: Vec<String> = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| report.count(*verdict) > 0)
+        .map(|verdict| format!("{} {}", report.count(verdict), verdict.name()))
+        .collect();
     let round_trip = report
         .round_trip
         .map(|time| format!(", round trip {} us", time.as_micros()))
@@ -96,20 +76,119 @@ pub fn print(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<(
     )
 }
 
-fn unplayed(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    for case in report
-        .cases
-        .iter()
-        .filter(|case| !case.verdict.is_executed())
-    {
+/// What passed, with all its frames.
+fn traces(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    for case in report.cases.iter().filter(|case| case.verdict.is_good()) {
+        let Some(evidence) = &case.evidence else {
+            continue;
+        };
+        heading(out, case)?;
+        for line in evidence.lines(true) {
+            ladder_line(out, &in_line(&line, 400))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn heading(out: &mut dyn Write, case: &CaseReport) -> io::Result<()> {
+    let excused = case.overlay.as_ref().map(|overlay| overlay.kind.name());
+    let word = excused.unwrap_or(case.verdict.name()).to_uppercase();
+    let color = paint(case.verdict);
+    let id = in_line(&case.id, 200);
+    writeln!(out, "{color}{word}{color:#} {BOLD}{id}{BOLD:#}")
+}
+
+fn failures(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()> {
+    let is_told = |case: &&CaseReport| {
+        let is_unexpected = report.is_unexpected(case) && case.verdict.is_executed();
+        is_unexpected || case.verdict == Verdict::NonStrict
+    };
+    let bad: Vec<&CaseReport> = report
+        .simplest_first()
+        .into_iter()
+        .filter(is_told)
+        .collect();
+    let full = if style.trace_all { bad.len() } else { IN_FULL };
+    for case in bad.iter().take(full) {
+        heading(out, case)?;
+        for line in told(report, case) {
+            let text = &line.text;
+            let color = match line.label {
+                "expected" => GOOD,
+                "got" => BAD,
+                _ => Paint::new(),
+            };
+            if line.label.is_empty() {
+                ladder_line(out, text)?;
+            } else {
+                let label = format!("{}:", line.label);
+                writeln!(out, "  {LABEL}{label:10}{LABEL:#}{color}{text}{color:#}")?;
+            }
+        }
+        writeln!(out)?;
+    }
+    for case in bad.iter().skip(full) {
         let color = paint(case.verdict);
+        let word = case.verdict.name().to_uppercase();
+        let (id, short) = (in_line(&case.id, 200), in_short(case));
+        writeln!(out, "{color}{word}{color:#} {BOLD}{id}{BOLD:#}: {short}")?;
+    }
+    if bad.len() > full {
+        let more = bad.len() - full;
         writeln!(
             out,
-            "{color}{}{color:#} {}: {}",
-            case.verdict,
-            case.id,
-            case.reason.as_deref().unwrap_or("?")
+            "{DIM}{more} of them in short: --trace all shows each in full, --html FILE draws them{DIM:#}\n"
         )?;
+    }
+    Ok(())
+}
+
+/// Steps and bytes stand back behind the frames.
+fn ladder_line(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    let is_frame = [" --> ", " <-- ", " ==> ", " <== "]
+        .iter()
+        .any(|arrow| text.contains(arrow));
+    let is_back = !is_frame && text.starts_with("  ");
+    let color = if is_back { DIM } else { Paint::new() };
+    writeln!(out, "  {color}{text}{color:#}")
+}
+
+/// What did not run, by the reason: each case is named.
+fn unplayed(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let mut reasons: BTreeMap<(Verdict, &str), Vec<&str>> = BTreeMap::new();
+    let cases = report.cases.iter();
+    for case in cases.filter(|case| !case.verdict.is_executed()) {
+        let reason = case.reason.as_deref().unwrap_or("?");
+        let ids = reasons.entry((case.verdict, reason)).or_default();
+        ids.push(&case.id);
+    }
+    for ((verdict, reason), ids) in reasons {
+        let color = paint(verdict);
+        let (reason, names) = (in_line(reason, 200), in_line(&ids.join(" "), 20_000));
+        match ids.len() {
+            1 => writeln!(out, "{color}{verdict}{color:#} {names}: {reason}")?,
+            count => writeln!(
+                out,
+                "{color}{verdict}{color:#} {count} cases: {reason}\n  {DIM}{names}{DIM:#}"
+            )?,
+        }
+    }
+    Ok(())
+}
+
+fn baseline(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let Some(baseline) = &report.baseline else {
+        return Ok(());
+    };
+    let excused = baseline.excused;
+    writeln!(
+        out,
+        "baseline {}: {excused} excused",
+        in_line(&baseline.file, 200)
+    )?;
+    for problem in &baseline.problems {
+        writeln!(out, "  {WARN}{}{WARN:#}", in_line(problem, 400))?;
     }
     Ok(())
 }
@@ -117,6 +196,7 @@ fn unplayed(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 fn families(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let families = report.families();
     let width = families.keys().map(|name| name.len()).max().unwrap_or(0);
+    let width = width.min(24);
     for (family, cases) in families {
         let mut parts = Vec::new();
         for verdict in Verdict::ALL {
@@ -128,67 +208,11 @@ fn families(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         }
         writeln!(
             out,
-            "{family:width$}  {:4} cases  {}",
+            "{:width$}  {:4} cases  {}",
+            in_line(family, 100),
             cases.len(),
             parts.join(", ")
         )?;
     }
     Ok(())
-}
-
-/// All that there is to say about a case that did not pass.
-pub(super) fn failure_lines(report: &Report, case: &CaseReport) -> Vec<String> {
-    let mut lines = vec![case.title.clone()];
-    let file = case.file.display();
-    if let Some(reason) = &case.reason {
-        lines.push(reason.clone());
-    }
-    let Some(failure) = &case.failure else {
-        lines.push(format!("file:     {}", file));
-        return lines;
-    };
-    match failure.line {
-        0 => lines.push(format!("step:     {}: after the last step", file)),
-        line => lines.push(format!("step:     {}:{line}", file)),
-    }
-    if let Some(actor) = &failure.actor {
-        lines.push(format!("actor:    {actor}"));
-    }
-    if let Some(variant) = &failure.variant {
-        let of = format!(
-            "{} of {} results failed",
-            case.failed_variants, case.variants
-        );
-        lines.push(format!("variant:  {variant} ({of})"));
-    }
-    for (about, requirement) in report.sentences(case) {
-        let label = match about {
-            About::Step => "sentence:",
-            About::OneOfStep => "proves:  ",
-            About::Case => "about:   ",
-        };
-        lines.push(format!(
-            "{label} [{}] ({}; {}) {} (spec/{}#{})",
-            requirement.id,
-            requirement.role,
-            requirement.observed,
-            requirement.sentence,
-            requirement.file,
-            requirement.anchor
-        ));
-    }
-    lines.push(format!("likely:   {}", failure.class.text()));
-    if !failure.at.is_empty() {
-        lines.push(format!("at:       {}", failure.at));
-    }
-    if !failure.expected.is_empty() {
-        lines.push(format!("expected: {}", failure.expected));
-    }
-    lines.push(format!("got:      {}", failure.got));
-    if let Some(evidence) = &case.evidence {
-        lines.push("frames:".to_owned());
-        lines.extend(evidence.lines(false).iter().map(|line| format!("  {line}")));
-    }
-    lines.push(format!("repeat:   {}", report.command_for(case)));
-    lines
 }

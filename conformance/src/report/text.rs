@@ -24,7 +24,7 @@ pub(super) fn visible(text: &str, most: usize) -> String {
 }
 
 /// The same in one line.
-pub(super) fn in_line(text: &str, most: usize) -> String {
+pub(crate) fn in_line(text: &str, most: usize) -> String {
     visible(text, most).replace('\n', " ")
 }
 

@@ -31,8 +31,7 @@ fn hostile() -> Vec<String> {
         "'\"><svg onload=1>",
     ];
     let mut texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
-    texts.push("x".repeat(1 << 20));
-    texts.push("\u{1}".repeat(1 << 20));
+    texts.push("x\u{1}👾<".repeat(1 << 17));
     texts
 }
 
@@ -153,9 +152,9 @@ fn every_form_bears_every_text() {
         if several {
             reports.push(report(&text));
         } else {
-            // One that fails, one that is excused, one that passes unexpectedly: more would only take longer.
-            reports[0].cases.drain(..2);
-            reports[0].cases.truncate(3);
+            // One that fails and one that is excused: more would only take longer.
+            reports[0].cases.drain(..3);
+            reports[0].cases.truncate(2);
         }
         for format in Format::ALL {
             let written = format.render(&reports).unwrap();
