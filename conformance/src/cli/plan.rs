@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::target::{CaseArgs, TargetArgs};
 use super::{Folders, Suite, complain, written};
+use crate::adapter::{AdapterFile, Role as AdapterRole};
 use crate::report::Role;
 use crate::run::{Planned, RunOptions, plan};
 
@@ -31,8 +32,8 @@ pub(super) fn run(args: &PlanArgs, folders: &Folders) -> u8 {
         Err(error) => return complain(&error.to_string()),
     };
     match runtime.block_on(ask(args, &mut suite)) {
-        Ok(planned) => {
-            let reach = Reach::new(&suite, &planned);
+        Ok((planned, role)) => {
+            let reach = Reach::new(&suite, &planned, role);
             let mut out = io::stdout().lock();
             written(if args.json {
                 writeln!(out, "{:#}", to_json(&suite, &planned, &reach))
@@ -44,20 +45,32 @@ pub(super) fn run(args: &PlanArgs, folders: &Folders) -> u8 {
     }
 }
 
-async fn ask(args: &PlanArgs, suite: &mut Suite) -> Result<Planned, u8> {
+async fn ask(args: &PlanArgs, suite: &mut Suite) -> Result<(Planned, Role), u8> {
+    if let Some(file) = &args.target.testee {
+        let role = AdapterFile::role_of(file).map_err(|error| complain(&error.to_string()))?;
+        if role == AdapterRole::Codec {
+            return Err(complain(
+                "a bare codec plays no sessions: `run` puts every vector to it whose op its hello has",
+            ));
+        }
+    }
     let options = RunOptions {
         cases: args.cases.choose(suite)?,
         transport: args.target.transport,
+        sdks: args.target.sdks().await?,
         ..RunOptions::default()
     };
     let testee = args.target.start_one().await?;
     plan(&suite.sessions, testee, &options)
         .await
+        .map(|planned| (planned, options.role()))
         .map_err(|error| super::broken(&format!("the testee's back door: {error}")))
 }
 
 /// What became of the requirements that can be observed.
 struct Reach<'a> {
+    /// Whose they are.
+    role: Role,
     /// A case that would run proves them.
     proved: BTreeSet<&'a str>,
     /// Only cases that are left out, or were not chosen, prove them.
@@ -67,14 +80,15 @@ struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    fn new(suite: &'a Suite, planned: &Planned) -> Reach<'a> {
+    fn new(suite: &'a Suite, planned: &Planned, role: Role) -> Reach<'a> {
         let mut reach = Reach {
+            role,
             proved: BTreeSet::new(),
             left_out: BTreeSet::new(),
             without: suite
                 .requirements
                 .iter()
-                .filter(|requirement| requirement.is_observable_of(Role::Server))
+                .filter(|requirement| requirement.is_observable_of(role))
                 .map(|requirement| requirement.id.as_str())
                 .collect(),
         };
@@ -85,7 +99,7 @@ impl<'a> Reach<'a> {
                 suite
                     .requirements
                     .get(id)
-                    .is_some_and(|requirement| requirement.is_observable_of(Role::Server))
+                    .is_some_and(|requirement| requirement.is_observable_of(role))
             });
             for id in known {
                 reach.without.remove(id);
@@ -165,7 +179,8 @@ fn print(
     }
     writeln!(
         out,
-        "requirements of servers: {} of {} observable have a case that would run",
+        "requirements of {}s: {} of {} observable have a case that would run",
+        reach.role,
         reach.proved.len(),
         reach.observable()
     )?;
@@ -190,6 +205,7 @@ fn to_json(suite: &Suite, planned: &Planned, reach: &Reach<'_>) -> Value {
         })
         .collect();
     json!({
+        "role": reach.role,
         "probed": planned.is_probed,
         "run": planned.played,
         "left_out": left_out,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::case::unplayable;
 use super::{Plan, RunOptions, set_up};
-use crate::player::Probe;
+use crate::player::{Probe, Stage};
 use crate::session::{Session, Sessions};
 use crate::testee::{AdminError, Testee};
 use crate::verdict::Verdict;
@@ -33,14 +33,15 @@ pub(crate) async fn plan(
     let stage = set_up(testee, options).await?;
     let probe = Arc::clone(&stage.witness).probe(&stage).await;
     let plan = Plan::new(sessions, options);
-    Ok(hold(&plan, &stage.testee, options, probe.as_ref()))
+    Ok(hold(&plan, &stage, probe.as_ref()))
 }
 
-fn hold(plan: &Plan, testee: &Testee, options: &RunOptions, probe: Option<&Probe>) -> Planned {
+fn hold(plan: &Plan, stage: &Stage, probe: Option<&Probe>) -> Planned {
     // Twins come first in the order, so what became of a twin is known when its case is due.
     let mut left_out: BTreeMap<String, (Verdict, String)> = BTreeMap::new();
     for session in &plan.order {
-        let reason = unplayable(session, testee, options.transport, probe)
+        let reason = unplayable(session, &stage.testee, stage.transport, probe)
+            .or_else(|| stage.sdks_lack(session))
             .or_else(|| without_twin(session, &left_out));
         if let Some(reason) = reason {
             left_out.insert(session.id.clone(), reason);
