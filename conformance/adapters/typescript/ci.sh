@@ -6,4 +6,5 @@ cd "$(dirname "$0")"
 npm ci --ignore-scripts --no-audit --no-fund
 npm run generate -- --check
 npm run build
+npx prettier --check . --log-level warn
 npm test

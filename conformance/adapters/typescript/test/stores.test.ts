@@ -102,6 +102,7 @@ test("a store that cannot write says so to whoever waits", () =>
   inFolder(async (folder) => {
     const store = new FileStore(folder);
     await assert.rejects(store.write([["a", "1"]]), /not open/);
+    await assert.rejects(store.write([["a", "1"]]), /not open/);
   }));
 
 test("a ledger writes in order, and lets nothing happen before or after a failure", async () => {

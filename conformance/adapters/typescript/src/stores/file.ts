@@ -12,7 +12,9 @@ export class FileStore implements Store {
   private readonly path: string;
   private file: FileHandle | undefined;
   private waiting: { line: string; stored: () => void; failed: (error: unknown) => void }[] = [];
-  private writing: Promise<void> | undefined;
+  private busy = false;
+  private drained: Promise<void> | undefined;
+  private failure: unknown;
 
   /** One program at a time may use a folder; it is made where it is not there. */
   constructor(private readonly folder: string) {
@@ -42,31 +44,34 @@ export class FileStore implements Store {
   write(changes: readonly Change[]): Promise<void> {
     return new Promise((stored, failed) => {
       this.waiting.push({ line: `${JSON.stringify(changes)}\n`, stored, failed });
-      this.writing ??= this.drain();
+      if (!this.busy) this.drained = this.drain();
     });
   }
 
   async close(): Promise<void> {
-    await this.writing;
+    await this.drained;
     await this.file?.close();
     this.file = undefined;
   }
 
-  /** What came during one sync shares the next. */
+  /** What came during one sync shares the next. After a failure nothing is written: half a line may stand at the end. */
   private async drain(): Promise<void> {
+    this.busy = true;
     while (this.waiting.length > 0) {
       const batch = this.waiting;
       this.waiting = [];
       try {
+        if (this.failure !== undefined) throw this.failure;
         if (this.file === undefined) throw new Error("the store is not open");
         await this.file.appendFile(batch.map(({ line }) => line).join(""));
         await this.file.datasync();
         for (const { stored } of batch) stored();
       } catch (error) {
+        this.failure = error;
         for (const { failed } of batch) failed(error);
       }
     }
-    this.writing = undefined;
+    this.busy = false;
   }
 
   private async replace(lines: string): Promise<void> {
