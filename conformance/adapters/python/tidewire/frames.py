@@ -52,6 +52,10 @@ class Decoder:
         self._preface = preface
         self._buffer = bytearray()
 
+    def rest(self) -> bytes:
+        """The bytes that are no whole frame yet."""
+        return bytes(self._buffer)
+
     def feed(self, data: bytes):
         """Yields each whole frame. Raises Violation; nothing can be read after it."""
         self._buffer += data

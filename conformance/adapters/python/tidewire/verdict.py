@@ -24,7 +24,7 @@ def judge(state: str, max_frame: int, data: bytes) -> Verdict | None:
     decoder = frames.Decoder(preface=state == "connect", max_frame=max_frame)
     try:
         for frame in decoder.feed(data):
-            found = {"codec": _codec, "after-login": _session}.get(state, _first)(frame)
+            found = {"codec": of_body, "after-login": _session}.get(state, _first)(frame)
             if found is not None:
                 return found
     except Violation as error:
@@ -39,11 +39,18 @@ def _malformed(error: wire.Malformed) -> dict:
     return detail
 
 
-def _codec(frame: Frame) -> Verdict | None:
-    """What the bytes alone say, whoever gets them."""
+def of_body(frame: Frame) -> Verdict | None:
+    """What it costs that a body does not decode, whoever gets it; None where it does, or nobody knows the type."""
+    if frame.name is None:
+        return None
     try:
         frame.body()
     except wire.Malformed as error:
+        if frame.name == "LOGIN":
+            return Verdict("GOAWAY", "INVALID_LOGIN", _malformed(error))
+        if frame.ref and not frame.flags & frames.REPLY:
+            code = "TOO_MANY_ITEMS" if isinstance(error, wire.TooManyItems) else "MALFORMED_BODY"
+            return Verdict("ERROR", code, _malformed(error), "decode")
         return Verdict("GOAWAY", "MALFORMED_FRAME", _malformed(error), "decode")
     return None
 
@@ -54,10 +61,10 @@ def _first(frame: Frame) -> Verdict | None:
         return Verdict("GOAWAY", "PROTOCOL_VIOLATION")
     if frame.ref == 0:
         return Verdict("GOAWAY", "INVALID_LOGIN")
-    try:
-        body = frame.body()
-    except wire.Malformed as error:
-        return Verdict("GOAWAY", "INVALID_LOGIN", _malformed(error))
+    fault = of_body(frame)
+    if fault is not None:
+        return fault
+    body = frame.body()
     try:
         negotiate.version(body.get("version_min", 0), body.get("version_max", 0), 1, 1)
     except negotiate.Unfit as error:
@@ -98,14 +105,9 @@ def _session(frame: Frame) -> Verdict | None:
     replies = bool(frame.flags & frames.REPLY)
     if known["dir"] == "s2c" or known["name"] == "LOGIN" or replies and known["kind"] != "reply":
         return Verdict("GOAWAY", "PROTOCOL_VIOLATION")
-    try:
-        frame.body()
-    except wire.Malformed as error:
-        if known["kind"] == "request" and frame.ref:
-            code = "TOO_MANY_ITEMS" if isinstance(error, wire.TooManyItems) else "MALFORMED_BODY"
-            return Verdict("ERROR", code, _malformed(error), "decode")
-        return Verdict("GOAWAY", "MALFORMED_FRAME", _malformed(error), "decode")
-    return None
+    if known["kind"] != "request" and frame.ref and not replies:
+        return Verdict("ERROR", "UNSUPPORTED_FRAME", {}, "request")
+    return of_body(frame)
 
 
 def _unknown(frame: Frame) -> Verdict | None:
