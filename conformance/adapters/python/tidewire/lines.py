@@ -5,6 +5,10 @@ import sys
 import threading
 
 
+# What an op gives back that is answered by another thread, or later.
+LATER = object()
+
+
 class Refused(Exception):
     """The codec or the client refuses; the code is the one of the answer."""
 
@@ -34,7 +38,8 @@ class Lines:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             self.say({"id": number, "err": {"code": "BAD_REQUEST", "text": f"{type(error).__name__}: {error}"}})
         else:
-            self.say({"id": number, "ok": ok or {}})
+            if ok is not LATER:
+                self.say({"id": number, "ok": ok or {}})
 
     def serve(self, hello: dict, find, source=None) -> None:
         """Answers the hello, and each request by the function that `find(op)` gives; None: nobody here knows the op."""

@@ -36,7 +36,19 @@ class Live:
         self.acked = 0
         self.dirty = False
         self.sync: dict | None = None
+        self.fences: list = []
+        self.happened: list = []
         self.last_sent = self.last_heard = options["clock"]()
+
+    def tell(self, name: str, **fields) -> None:
+        """Tells whoever uses this client, once what came so far is stored."""
+        tell = self.options.get("tell")
+        if tell is not None:
+            self.happened.append(lambda: tell(name, **fields))
+
+    def fence(self, done) -> None:
+        """Calls `done` once a PING was answered and all that came before was told."""
+        self.fences.append(done)
 
     def login(self, token: str) -> None:
         """Sends LOGIN; the answer comes by `step`."""
@@ -52,6 +64,8 @@ class Live:
             "event_limit": self.event_limit,
             "agent": "tidewire-python/1",
         }
+        #= spec/20-login.md#resume
+        ## [LGN-050] A client that has stored entries MUST name their epoch and last position as resume in LOGIN.
         if self.state.resume():
             body["resume"] = self.state.resume()
         if self.options["keepalive_ms"] is not None:
@@ -81,8 +95,10 @@ class Live:
         if self.login_ok is not None:
             #= spec/30-send.md#ack
             ## [SND-053] A client MUST send ACK only for entries that it has stored.
-            if self.state.pos > self.acked:
-                self.acked = self.state.pos
+            #= spec/30-send.md#ack
+            ## [SND-084] A client MUST send ACK for the entries that it has stored.
+            if self.state.stored > self.acked:
+                self.acked = self.state.stored
                 self.link.put("ACK", {"pos": self.acked})
             self._credit()
             self._transmit()
@@ -92,6 +108,9 @@ class Live:
         if self.dirty:
             self.state.save()
             self.dirty = False
+        happened, self.happened = self.happened, []
+        for told in happened:
+            told()
 
     def flush(self) -> None:
         if self.link.out:
@@ -106,6 +125,8 @@ class Live:
         self.link.put(item["name"], body, ref)
 
     def _transmit(self) -> None:
+        while self.fences and len(self.pending) < self.max_inflight:
+            self._request({"name": "PING", "own": True, "done": self.fences.pop(0)}, {})
         if self.sync and not self.sync["sent"] and len(self.pending) < self.max_inflight:
             self.sync["sent"] = True
             self._request({"name": "SYNC", "own": True}, {"after_pos": self.sync["after"]})
@@ -124,6 +145,9 @@ class Live:
         if self.login_ok is None:
             return float("inf")
         now, interval = self.options["clock"](), self.login_ok["keepalive_ms"]
+        #= spec/10-control.md#keepalive
+        ## [CTL-035] A client SHOULD take a server from which nothing came for two keepalive intervals as gone and
+        ## reconnect.
         if now - self.last_heard > 2 * interval:
             raise Lost("nothing was heard for two keepalive intervals")
         #= spec/10-control.md#keepalive
@@ -139,7 +163,20 @@ class Live:
         wait = self.last_sent + interval // 2 - now
         return max(min(wait, self.outbox.wait_ms()), 0) / 1000
 
+    def due(self) -> float:
+        """When something has to be done next, by the clock of this client."""
+        if self.login_ok is None:
+            return float("inf")
+        interval = self.login_ok["keepalive_ms"]
+        return min(self.last_sent + interval // 2, self.last_heard + 2 * interval + 1, self.outbox.due())
+
+    def waits_for_life(self) -> bool:
+        """True while a PING is not answered."""
+        return any(item["name"] == "PING" for item in self.pending.values())
+
     def _credit(self) -> None:
+        #= spec/10-control.md#credit
+        ## [CTL-026] A client whose app takes its entries MUST raise the event limit before it is used up.
         window = self.options["event_limit"]
         if window and self.event_limit - self.received <= window // 2:
             self.event_limit = self.received + window
@@ -176,7 +213,10 @@ class Live:
                 self.link.put("PONG", {"data": frame.body().get("data", b"")}, frame.ref, reply=True)
         elif known["name"] == "MESSAGE":
             self.online.append(frame.body())
+            self._entry_told(frame.name, self.online[-1])
         elif known["name"] == "SYNCED":
+            if not self.synced:
+                self.tell("synced")
             self.synced = True
             if self.sync and self.sync["answered"]:
                 self.sync = None
@@ -188,7 +228,9 @@ class Live:
 
     def _unknown(self, frame: Frame) -> None:
         if frame.ref:
-            # A request that nobody here can serve; the chapters leave open what a client says, so it says what a server would.
+            #= spec/01-framing.md#unknown-frames
+            ## [FRM-048] To a request of a type that it does not know a client MUST answer ERROR UNSUPPORTED_FRAME and keep
+            ## the connection.
             self.link.put("ERROR", {"code": CODE["UNSUPPORTED_FRAME"]}, frame.ref, reply=True)
         elif frame.flags & frames.CRITICAL:
             #= spec/01-framing.md#unknown-frames
@@ -222,6 +264,17 @@ class Live:
             return
         self.state.add_entry(known["name"] if known else None, {**body, "pos": pos})
         self.dirty = True
+        if known is not None:
+            self._entry_told(known["name"], body)
+            self.status_told()
+
+    def _entry_told(self, name: str, body: dict) -> None:
+        self.tell("entry", type=name, body=wire.to_json(FRAMES[name]["message"], body))
+
+    def status_told(self) -> None:
+        """Tells what changed of the states of own messages."""
+        for news in self.state.news():
+            self.tell("status", **news)
 
     def _gap(self) -> None:
         """Asks once for one gap. One that stays after the answer is the server's fault; a new connection may heal it."""
@@ -240,11 +293,15 @@ class Live:
         body = frame.body()
         if item["name"] == "LOGIN":
             self._login_ok(frame, body)
-        elif item["name"] == "SYNC" and self.sync:
-            self._sync_answer(frame, body)
+        elif "done" in item:
+            self.happened.append(lambda: item["done"](True))
+        elif item["name"] == "SYNC" and "own" in item:
+            if self.sync:
+                self._sync_answer(frame, body)
         elif "own" not in item:
             self.outbox.answered(item, frame.name, body)
             self.dirty = True
+            self.status_told()
 
     def _sync_answer(self, frame: Frame, body: dict) -> None:
         self.sync["answered"] = True
@@ -255,25 +312,35 @@ class Live:
             self.state.restart_at(self.state.data["epoch"], body["limit"] + 1)
             self.options["on_gap"]()
             self.dirty = True
-            self.acked = self.state.pos
+            self.acked = self.state.stored
             self.sync = {"after": self.state.pos, "sent": False, "answered": False}
 
     def _login_ok(self, frame: Frame, body: dict) -> None:
         if frame.name == "ERROR":
             raise Violation("PROTOCOL_VIOLATION")
         self.login_ok = body
+        if body.get("version") != 1:
+            raise Violation("VERSION_UNSUPPORTED")
         limits = body.get("limits", {})
+        self.state.data["user"] = body.get("user")
+        self.tell("connected", result=body.get("resume"))
         body.setdefault("keepalive_ms", LIMITS["KEEPALIVE_DEFAULT_MS"])
         self.max_inflight = limits.get("max_inflight", LIMITS["MAX_INFLIGHT_DEFAULT"])
         self.link.decoder.max_frame = self.options["max_frame"]
         if body.get("resume") != "RESUMED":
             had_one = self.state.resume() is not None
             #= spec/20-login.md#resume
+            ## [LGN-051] A client that is told FRESH MUST give up its position and take the entries from oldest_pos on as
+            ## new.
+            #= spec/20-login.md#resume
             ## [LGN-028] A client that is told GAP MUST take the entries from oldest_pos on as new and tell its user
             ## that entries before may be missing.
             self.state.restart_at(body.get("epoch", 0), body.get("oldest_pos", 0))
             if had_one:
                 self.options["on_gap"]()
-            self.acked = self.state.pos
+            self.acked = self.state.stored
             self.dirty = True
+        #= spec/20-login.md#resume
+        ## [LGN-052] After RESUMED a client that has stored entries MUST send ACK for them once more.
+        # Nothing was acknowledged on this connection, so the next settling does it.
         self.link.put_raw(self.grease.frame())

@@ -35,11 +35,17 @@ class State:
             "watermarks": {},
             "marks": {},
             "groups": {},
+            "user": None,
+            "acked": 0,
         }
+        # True where the app stores what it is handed, and says so by `ack`.
+        self.manual_ack = False
         if self.path and self.path.exists():
             self.data = json.loads(self.path.read_text(encoding="utf-8"))
         elif self.path:
             self.save()
+        self._told: dict[tuple, str] = {}
+        self.news()
 
     def save(self) -> None:
         """Returns when the file would survive a crash of this machine."""
@@ -59,16 +65,30 @@ class State:
     def pos(self) -> int:
         return self.data["pos"]
 
+    @property
+    def stored(self) -> int:
+        """Up to here nothing of the log gets lost any more."""
+        return self.data["acked"] if self.manual_ack else self.pos
+
+    def let_app_ack(self) -> None:
+        """From now on the app stores the entries. What it did not acknowledge to an earlier process comes again."""
+        self.manual_ack = True
+        self.data["pos"] = self.data["acked"]
+
+    def ack(self, pos: int) -> None:
+        """The app has stored everything up to here."""
+        self.data["acked"] = max(self.data["acked"], min(pos, self.pos))
+
     def resume(self) -> dict | None:
         """The resume position for LOGIN; None on a device that never had one."""
         if self.data["epoch"] is None:
             return None
-        return {"epoch": self.data["epoch"], "pos": self.pos}
+        return {"epoch": self.data["epoch"], "pos": self.stored}
 
     def restart_at(self, epoch: int, oldest_pos: int) -> None:
         """After FRESH and GAP: everything from `oldest_pos` on is new, whatever stood before is not missed."""
         self.data["epoch"] = epoch
-        self.data["pos"] = max(oldest_pos - 1, 0)
+        self.data["pos"] = self.data["acked"] = max(oldest_pos - 1, 0)
 
     def add_entry(self, name: str | None, body: dict) -> None:
         """Takes an entry and moves the position to it. The caller saves before it acknowledges."""
@@ -76,7 +96,8 @@ class State:
         if name is None:
             return
         plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in body.items()}
-        self.data["entries"].append({"type": name, **plain})
+        if not self.manual_ack:
+            self.data["entries"].append({"type": name, **plain})
         if name == "STATUS":
             self._status(body)
         elif name == "EXPIRED":
@@ -100,22 +121,29 @@ class State:
 
     # States of what was sent.
 
-    def sent(self, talk: str, msg_id: int, state: str, online: bool) -> None:
+    def sent(self, talk: str, msg_id: int, state: str, online: bool, label: str | None = None) -> None:
         """What a SEND_ACK said."""
-        self._settle(talk, msg_id, {"state": state, "online": online})
+        #= spec/40-status.md#order-of-states
+        ## [STA-055] A client MUST apply a STATUS that comes before the SEND_ACK of its message.
+        self._settle(talk, msg_id, {"state": state, "online": online, "label": label})
 
     def _settle(self, talk: str, msg_id: int, news: dict) -> None:
         known = self.data["sent"].setdefault(talk, {}).setdefault(str(msg_id), {"state": "ACCEPTED", "online": False})
+        known.update({key: news[key] for key in ("online", "label") if key in news})
         if known["state"] in TERMINAL:
             return
-        if "online" in news:
-            known["online"] = news["online"]
+        #= spec/40-status.md#order-of-states
+        ## [STA-054] A client MUST NOT let the state of a message fall in rank.
         if RANK[news["state"]] > RANK[known["state"]]:
             known["state"] = news["state"]
 
     def _status(self, body: dict) -> None:
         talk, msg_id, state = conversation(body), body.get("msg_id", 0), body.get("state", "")
-        if state == "FAILED":
+        if state == "FAILED" and "group" in body:
+            # It failed for one member; the others may still get it.
+            self._settle(talk, msg_id, {"state": "ACCEPTED"})
+            self.data["sent"][talk][str(msg_id)].setdefault("failed_for", []).append(body.get("by", ""))
+        elif state == "FAILED":
             self._settle(talk, msg_id, {"state": "FAILED"})
         elif state in ("DELIVERED", "READ"):
             marks = self.data["watermarks"].setdefault(talk, {}).setdefault(body.get("by", ""), {})
@@ -130,12 +158,36 @@ class State:
         ## [STA-032] A client MUST let a terminal state stand against later watermarks.
         if known["state"] in TERMINAL or known["online"]:
             return known["state"]
+        if by in known.get("failed_for", []):
+            return "FAILED"
         reached = known["state"] if by is None else "ACCEPTED"
+        #= spec/40-status.md#order-of-states
+        ## [STA-053] A client MUST take a watermark for each of its messages in the conversation whose id is not above
+        ## msg_id.
         for who, marks in self.data["watermarks"].get(talk, {}).items():
+            if who == self.data["user"]:
+                continue  # What this user has read says nothing of what it sent.
             for state, up_to in marks.items():
                 if by in (None, who) and up_to >= msg_id and RANK[state] > RANK[reached]:
                     reached = state
         return reached
+
+    def news(self) -> list[dict]:
+        """What rose since the last call: the name and state of a message, in a group with the member."""
+        found = []
+        for talk, messages in self.data["sent"].items():
+            for msg_id, known in messages.items():
+                members = [*self.data["watermarks"].get(talk, {}), *known.get("failed_for", [])]
+                for by in [None] if talk.startswith("user:") else [None, *dict.fromkeys(members)]:
+                    state = known["state"] if by is None and not talk.startswith("user:") else self.state_of(talk, int(msg_id), by)
+                    # Where it ended for all, it ended for each of them.
+                    if by == self.data["user"] and by is not None or by is not None and known["state"] in TERMINAL:
+                        continue
+                    if RANK[state] > RANK[self._told.get((talk, msg_id, by), "ACCEPTED")]:
+                        self._told[talk, msg_id, by] = state
+                        about = {"message": known.get("label"), "state": state, "user": by}
+                        found.append({key: value for key, value in about.items() if value is not None})
+        return found
 
     def learn_group(self, body: dict) -> None:
         """GROUP_INFO or GROUP_EVENT: an older revision teaches nothing."""
