@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The adapter of the Python client: a thread a client, JSON Lines on stdin and stdout."""
 
+import os
 import queue
 import select
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -12,27 +14,13 @@ from tidewire.agent import Agent
 from tidewire.client import wall_ms
 from tidewire.lines import LATER, Lines, Refused
 from tidewire.link import dial_tcp, dial_tls
+from tidewire.pace import ManualClock
 from tidewire.schema import FEATURES, FRAMES
 from tidewire.state import State
 
 OPS = ["open", "send", "request", "ack", "fence", "state", "clock", "token", "close"]
 # How long a server may take to answer a PING while a clock that is moved by hand stands still for it.
 PATIENCE = 1.0
-
-
-class ManualClock:
-    """Stands still but for `advance`, also while no process lives."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.now = int(path.read_text()) if path.exists() else 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-    def advance(self, to: int) -> None:
-        self.now = to
-        self.path.write_text(str(to))
 
 
 class Device:
@@ -48,7 +36,7 @@ class Device:
     def _open(self, request: dict) -> Agent:
         store = Path(request["store"])
         path = store / "state.json"
-        is_new, state = not path.exists(), State(path)
+        is_new, state = not path.exists(), State(path, durable=False)
         if is_new and request.get("device"):
             state.data["device_id"] = request["device"]
             state.save()
@@ -141,7 +129,15 @@ def body(name: str, request: dict) -> dict:
     return wire.decode(message, wire.encode(message, request.get("body", {})))
 
 
+def fail(failure) -> None:
+    """A thread that fails takes the adapter with it: a client that hangs would say less."""
+    sys.excepthook(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    sys.stderr.flush()
+    os._exit(1)
+
+
 def main() -> None:
+    threading.excepthook = fail
     lines, devices = Lines(), {}
 
     def find(op: str):

@@ -8,6 +8,10 @@ from . import frames, wire
 from .schema import FRAMES, FRAMES_BY_TYPE
 
 
+# Whoever takes nothing for so long is gone.
+WRITE_SECONDS = 10.0
+
+
 class Lost(Exception):
     """The connection is gone; another one may be tried."""
 
@@ -94,6 +98,7 @@ class Link:
         data, self.out = bytes(self.out), bytearray()
         try:
             if data:
+                self.sock.settimeout(WRITE_SECONDS)
                 self.sock.sendall(data)
         except OSError as error:
             raise Lost(f"cannot write: {error}") from error
@@ -103,11 +108,11 @@ class Link:
         return next(self._frames, None)
 
     def fill(self, timeout: float) -> bool:
-        """Waits for bytes; False if none came in time. Raises Lost."""
-        self.sock.settimeout(max(timeout, 0.001))
+        """Waits for bytes, or with 0 takes what is here; False if none came in time. Raises Lost."""
+        self.sock.settimeout(max(timeout, 0))
         try:
             data = self.sock.recv(65536)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return False
         except OSError as error:
             raise Lost(f"cannot read: {error}") from error

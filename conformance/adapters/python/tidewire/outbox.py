@@ -3,7 +3,7 @@
 import secrets
 
 from .schema import LIMITS
-from .state import State, conversation
+from .state import State, conversation, plain
 
 # These go on after a restart of the app; the rest is asked again by whoever wants to know.
 DURABLE = ("SEND", "MARK", "GROUP_OP", "EXPIRY_SET")
@@ -18,7 +18,7 @@ class Outbox:
 
     def add(self, name: str, body: dict, label: str | None = None) -> dict:
         """`label` is what the app calls it. Returns the item; its `result` is filled when it is settled: the reply's body, `error` or `dropped`."""
-        body = {key: value.hex() if isinstance(value, bytes) else value for key, value in body.items()}
+        body = plain(body)
         if name == "SEND" or name == "GROUP_OP" and "get" not in body:
             #= spec/30-send.md#idempotency
             ## [SND-083] A client MUST give each message a key of its own.

@@ -12,16 +12,25 @@ RANK = {"MESSAGE_STATE_UNSPECIFIED": 0, "ACCEPTED": 1, "DELIVERED": 2, "READ": 3
 TERMINAL = ("EXPIRED", "FAILED")
 
 
+def plain(value):
+    """A value as JSON holds it: bytes as hex, at any depth."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
 def conversation(body: dict, user: str = "user", group: str = "group") -> str:
     """The name of a conversation as this file knows it: `user:bob` or `group:17`."""
     return f"group:{body[group]}" if group in body else f"user:{body.get(user, '')}"
 
 
 class State:
-    """`path` None keeps everything in memory, for tests."""
+    """`path` None keeps everything in memory, for tests. `durable` False bears the end of a process, and not of a machine."""
 
-    def __init__(self, path: str | Path | None = None):
-        self.path = Path(path) if path else None
+    def __init__(self, path: str | Path | None = None, durable: bool = True):
+        self.path, self.durable = Path(path) if path else None, durable
         self.data = {
             #= spec/20-login.md#login-1
             ## [LGN-013] A client MUST send the same device_id in every LOGIN of one installation.
@@ -48,7 +57,7 @@ class State:
         self.news()
 
     def save(self) -> None:
-        """Returns when the file would survive a crash of this machine."""
+        """Returns when the file would survive a crash: of this machine, if `durable`."""
         if self.path is None:
             return
         beside = self.path.with_suffix(".new")
@@ -56,7 +65,8 @@ class State:
             kept = [item for item in self.data["outbox"] if not item["volatile"]]
             json.dump({**self.data, "outbox": kept}, file)
             file.flush()
-            os.fsync(file.fileno())
+            if self.durable:
+                os.fsync(file.fileno())
         os.replace(beside, self.path)
 
     # The position.
@@ -95,9 +105,8 @@ class State:
         self.data["pos"] = body["pos"]
         if name is None:
             return
-        plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in body.items()}
         if not self.manual_ack:
-            self.data["entries"].append({"type": name, **plain})
+            self.data["entries"].append({"type": name, **plain(body)})
         if name == "STATUS":
             self._status(body)
         elif name == "EXPIRED":
