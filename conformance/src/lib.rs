@@ -20,6 +20,7 @@ mod player;
 mod record;
 pub mod report;
 mod run;
+mod selftest;
 mod sdk;
 mod session;
 mod spec;

@@ -10,6 +10,7 @@ use crate::body::field;
 use crate::tree::{Data, Fault, Fields, Node};
 use crate::value::{Expr, Scope, Val, from_field, same, show_bytes, typed_expr};
 
+mod flip;
 mod rules;
 
 use rules::{Rule, is_rules};

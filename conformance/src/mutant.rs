@@ -11,8 +11,10 @@ use crate::tap::Rules;
 use crate::tree::{self, Fault, Fields, Node};
 
 mod judge;
+mod lines;
 
 pub(crate) use judge::{Judge, Reach};
+pub(crate) use lines::{Asked, LineCounts, Lines, merge};
 pub use judge::{Judgement, Kill};
 
 /// Whose mutant it is.
@@ -48,6 +50,9 @@ pub struct Mutant {
     pub(crate) forgets: bool,
     pub(crate) clock: Clock,
     pub(crate) ignores: BTreeSet<String>,
+    pub(crate) lines: Arc<Lines>,
+    /// A crash of the SDK empties its store.
+    pub(crate) loses_store: bool,
 }
 
 /// How the time that is asked for arrives.
@@ -184,6 +189,17 @@ impl Mutant {
                 ignores.insert(verb);
             }
         }
+        let lines = Lines::parse(&mut file)?;
+        let loses_store = match file.take("store") {
+            None => false,
+            Some(node) => one_word(node, "forget").map(|()| true)?,
+        };
+        if role != MutantRole::Client && (loses_store || !lines.is_empty()) {
+            return Err(Fault::new(
+                lines.line().unwrap_or(1),
+                "`event`, `op` and `store` are for mutants of clients",
+            ));
+        }
         let rules = match file.take("rule") {
             None => Rules::default(),
             Some(node) => Rules::parse(node.list()?)?,
@@ -201,6 +217,8 @@ impl Mutant {
             forgets,
             clock,
             ignores,
+            lines: Arc::new(lines),
+            loses_store,
         };
         if mutant.does_nothing() {
             return Err(Fault::new(1, "a mutant does something: it has no rule"));
@@ -213,6 +231,8 @@ impl Mutant {
             && !self.forgets
             && self.clock == Clock::Right
             && self.ignores.is_empty()
+            && self.lines.is_empty()
+            && !self.loses_store
     }
 }
 

@@ -53,6 +53,8 @@ pub struct RunOptions {
     pub all_parallel: bool,
     /// Repeat what timed out, alone.
     pub repeat_inconclusive: bool,
+    /// One wrong result of a sweep is enough: the rest is not played.
+    pub first_failure: bool,
     /// Keep the frames of cases that pass, too.
     pub trace_all: bool,
     /// The SDKs under test, which play the actors of the cases; none where a server is tested.
@@ -86,6 +88,7 @@ impl Default for RunOptions {
             ignore_blocks: false,
             all_parallel: false,
             repeat_inconclusive: true,
+            first_failure: false,
             trace_all: false,
             sdks: Vec::new(),
             pause: None,

@@ -23,6 +23,7 @@ mod tests;
 
 pub(crate) use case::TapCase;
 use pattern::Seen;
+pub(crate) use rule::counts;
 use rule::{Action, After, On, Rule};
 use scope::RuleScope;
 

@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::{Map, Value as Json};
+
 use super::{Miss, Player, Stage};
-use crate::mutant::{Clock, Mutant};
+use crate::adapter::Event;
+use crate::mutant::{Asked, Clock, LineCounts, Mutant};
 use crate::session::Transport;
 use crate::tap::{Rules, Tap, TapCase};
 use crate::transport::{Connection, OpenError, Opening};
@@ -85,6 +88,35 @@ impl Drop for Taps {
         if log.fault.is_none() {
             log.fault = self.case.fault();
         }
+    }
+}
+
+/// A mutant of an SDK, for one of its clients.
+pub(super) struct Mutated {
+    mutant: Arc<Mutant>,
+    counts: LineCounts,
+}
+
+impl Mutated {
+    pub(super) fn new(mutant: Arc<Mutant>) -> Mutated {
+        Mutated {
+            mutant,
+            counts: LineCounts::default(),
+        }
+    }
+
+    /// What the app hears in place of this event.
+    pub(super) fn hear(&mut self, event: Event) -> Vec<Event> {
+        self.mutant.lines.hear(&mut self.counts, event)
+    }
+
+    /// What becomes of what the app asks.
+    pub(super) fn ask(&mut self, op: &str, arguments: Map<String, Json>) -> Asked {
+        self.mutant.lines.ask(&mut self.counts, op, arguments)
+    }
+
+    pub(super) fn loses_store(&self) -> bool {
+        self.mutant.loses_store
     }
 }
 

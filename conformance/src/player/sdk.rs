@@ -11,9 +11,11 @@ use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
 use tokio::time::{Instant, sleep_until};
 
 use super::link::Refs;
+use super::mutated::Mutated;
 use super::{Cast, Miss, Player};
 use crate::adapter::{Adapter, AdapterFault, AdapterPool, Answer, ClientEvents, Event as Told};
 use crate::ladder::{Event, Ladder};
+use crate::mutant::{Asked, Mutant, merge};
 use crate::sdk::gate::{Between, End, Gate, Seen};
 use crate::session::{Session, Transport};
 use crate::value::{Scope, Val, hex};
@@ -49,6 +51,8 @@ pub(super) struct SdkLink {
     /// The same by the name of the step.
     pub(super) named: HashMap<String, String>,
     next_label: usize,
+    /// What a mutant does to the lines of the adapter.
+    pub(super) mutant: Option<Mutated>,
 }
 
 /// What came for the SDK.
@@ -67,7 +71,11 @@ pub(super) struct Client {
 
 impl SdkLink {
     /// The links of a case, one for each actor that an SDK plays.
-    pub(super) fn cast(session: &Session, cast: &Cast) -> Vec<Option<SdkLink>> {
+    pub(super) fn cast(
+        session: &Session,
+        cast: &Cast,
+        mutant: Option<&Arc<Mutant>>,
+    ) -> Vec<Option<SdkLink>> {
         let is_own = crate::sdk::bind::crashes(session);
         let link = |pool: &Option<Arc<AdapterPool>>| {
             pool.as_ref().map(|pool| SdkLink {
@@ -89,6 +97,7 @@ impl SdkLink {
                 labels: HashMap::new(),
                 named: HashMap::new(),
                 next_label: 1,
+                mutant: mutant.cloned().map(Mutated::new),
             })
         };
         cast.0.iter().map(link).collect()
@@ -182,11 +191,17 @@ impl SdkLink {
     }
 
     fn hear(&mut self, actor: usize, told: Told, ladder: &mut Ladder) {
-        ladder.push(Event::Note {
-            actor: Some(actor),
-            text: format!("tells: {}", told.describe()),
-        });
-        self.told.push_back(told);
+        let heard = match &mut self.mutant {
+            Some(mutant) => mutant.hear(told),
+            None => vec![told],
+        };
+        for told in heard {
+            ladder.push(Event::Note {
+                actor: Some(actor),
+                text: format!("tells: {}", told.describe()),
+            });
+            self.told.push_back(told);
+        }
     }
 
     /// Ends once something new passed or was told, or the adapter is gone.
@@ -304,10 +319,20 @@ impl Player<'_> {
             return Err(Miss::harness("this client is not open"));
         };
         let (adapter, name) = (client.adapter.clone(), client.name.clone());
-        let answer = adapter
+        let (arguments, changes) = match &mut link.mutant {
+            None => (arguments, Map::new()),
+            Some(mutant) => match mutant.ask(op, arguments) {
+                Asked::Ask(arguments, changes) => (arguments, changes),
+                Asked::Answered(answer) => return Ok(answer),
+            },
+        };
+        let mut answer = adapter
             .ask(op, Some(&name), arguments, OP_BUDGET)
             .await
             .map_err(broke)?;
+        if let Answer::Ok(fields) = &mut answer {
+            merge(fields, &changes);
+        }
         self.catch_up(actor)?;
         Ok(answer)
     }
@@ -414,6 +439,9 @@ impl Player<'_> {
         if let Some(client) = link.client.take() {
             client.adapter.crash();
             client.adapter.gone().await;
+        }
+        if link.mutant.as_ref().is_some_and(Mutated::loses_store) {
+            link.store = None;
         }
         link.told.clear();
         let deadline = Instant::now() + self.stage.budget;

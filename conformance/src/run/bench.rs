@@ -66,7 +66,10 @@ impl Bench {
                 free: Mutex::new(free),
                 permits,
             },
-            options,
+            options: RunOptions {
+                first_failure: true,
+                ..options
+            },
             severities: Arc::new(case::severities(requirements)),
             numbers: Arc::new(AtomicUsize::new(1)),
         })

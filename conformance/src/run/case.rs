@@ -215,8 +215,7 @@ async fn play_variants(
     if stage.is_alone || (session.is_exclusive() && !shared.options.all_parallel) {
         for variant in rest {
             let result = one(variant).await;
-            // One wrong result is enough to see a mutant.
-            let is_enough = stage.mutation.is_some() && result.failure.is_some();
+            let is_enough = shared.options.first_failure && result.failure.is_some();
             played.push(result);
             if is_enough {
                 let count = played.len();

@@ -136,7 +136,8 @@ impl Rule {
     }
 }
 
-fn counts(table: &mut Fields) -> Result<(usize, usize), Fault> {
+/// Which matches count: the first and the last of them, from 1.
+pub(crate) fn counts(table: &mut Fields) -> Result<(usize, usize), Fault> {
     let line = table.line;
     let mut count = |key: &str| -> Result<Option<usize>, Fault> {
         let found = table.take(key).map(Node::size).transpose()?;
