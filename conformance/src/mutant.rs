@@ -12,8 +12,10 @@ use crate::tree::{self, Fault, Fields, Node};
 
 mod judge;
 mod lines;
+mod parade;
 
 pub(crate) use judge::{Judge, Reach};
+pub(crate) use parade::judge_all;
 pub(crate) use lines::{Asked, LineCounts, Lines, merge};
 pub use judge::{Judgement, Kill};
 

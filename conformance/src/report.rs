@@ -14,7 +14,7 @@ use crate::spec::{Requirement, Requirements};
 use crate::verdict::{Failure, FailureClass, Verdict};
 
 mod badge;
-mod check;
+pub(crate) mod check;
 mod evidence;
 mod facts;
 mod format;

@@ -23,7 +23,7 @@ mod bench;
 mod case;
 mod dry;
 
-pub(crate) use bench::{Bench, Round, order};
+pub(crate) use bench::{Bench, Round};
 use case::play_case;
 pub(crate) use dry::{Planned, plan};
 

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use super::target::TargetArgs;
 use super::{Folders, Suite, broken, complain, matches, report_faults, written};
-use crate::mutant::{Judge, Judgement, Mutant, MutantRole, Mutants, Reach};
+use crate::mutant::{Judge, Judgement, Mutant, MutantRole, Mutants, Reach, judge_all};
 use crate::run::{Bench, RunOptions};
 
 #[derive(Debug, clap::Args)]
@@ -112,38 +110,45 @@ async fn play(
 ) -> Result<Vec<Judgement>, u8> {
     let options = RunOptions {
         transport: args.target.transport,
+        sdks: args.target.sdks().await?,
         ..RunOptions::default()
     };
-    let jobs = args.jobs.unwrap_or(options.jobs).max(1);
+    let is_client = !options.sdks.is_empty();
+    let (mine, others): (Vec<_>, Vec<_>) = mutants.into_iter().partition(|mutant| {
+        match mutant.role {
+            MutantRole::Server => !is_client,
+            MutantRole::Client => is_client,
+            MutantRole::Codec => false,
+        }
+    });
+    if mine.is_empty() {
+        return Err(complain(
+            "mutants of a client need --testee FILE of an SDK, and those of a server none",
+        ));
+    }
+    if !others.is_empty() {
+        // What is left out must not look as if it had been killed.
+        let text = format!("{} mutants of other roles are left out", others.len());
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+    let jobs = args.jobs.unwrap_or(options.jobs);
     let testees = args.target.starter()?.start_all(LANES).await;
-    let testees = testees.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
+    let testees =
+        testees.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
     let bench = Bench::new(testees, &suite.requirements, options).await;
     let bench = bench.map_err(|error| broken(&format!("the testee's back door: {error}")))?;
     let reach = if args.full { Reach::All } else { Reach::Enough };
-    let judge = Arc::new(Judge::new(
-        bench,
+    let judge = Judge::new(
+        Arc::new(bench),
         &suite.sessions,
         &suite.requirements,
         reach,
-    ));
-    let permits = Arc::new(Semaphore::new(jobs));
-    let mut tasks = JoinSet::new();
-    for mutant in mutants {
-        let (judge, permits) = (Arc::clone(&judge), Arc::clone(&permits));
-        tasks.spawn(async move {
-            let _permit = permits.acquire().await;
-            judge.judge(&mutant).await
-        });
-    }
-    let mut judgements = Vec::new();
-    while let Some(judgement) = tasks.join_next().await {
-        let judgement = judgement.map_err(|error| broken(&error.to_string()))?;
-        // Whoever watches sees each as it is done; a reader that went away is no reason to stop.
-        let _ = print_one(&mut io::stdout(), &judgement, args.verbose, args.full);
-        judgements.push(judgement);
-    }
-    judgements.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(judgements)
+    );
+    let judged = judge_all(judge, mine, jobs, |judgement| {
+        // A reader that went away is no reason to stop.
+        let _ = print_one(&mut io::stdout(), judgement, args.verbose, args.full);
+    });
+    judged.await.map_err(|error| broken(&error))
 }
 
 fn print_one(

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::Mutant;
 use crate::player::Mutation;
 use crate::report::CaseReport;
-use crate::run::{Bench, Round, order};
+use crate::run::{Bench, Round};
 use crate::session::{Session, Sessions};
 use crate::spec::Requirements;
 use crate::verdict::Verdict;
@@ -102,7 +102,7 @@ pub(crate) enum Reach {
 
 /// Plays mutants.
 pub(crate) struct Judge {
-    bench: Bench,
+    bench: Arc<Bench>,
     sessions: Sessions,
     requirements: Requirements,
     reach: Reach,
@@ -112,7 +112,7 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(
-        bench: Bench,
+        bench: Arc<Bench>,
         sessions: &Sessions,
         requirements: &Requirements,
         reach: Reach,
@@ -159,7 +159,7 @@ impl Judge {
             .filter(cites)
             .map(|session| session.id.as_str())
             .collect();
-        let order = order(&self.sessions, chosen.iter().copied());
+        let order = self.bench.order(&self.sessions, chosen.iter().copied());
         let mutation = Arc::new(Mutation::new(Arc::clone(mutant)));
         let round = Round {
             order: &order,

@@ -4,9 +4,12 @@ use roxmltree::{Document, Node};
 
 use super::{Format, from_json};
 
+mod hostile;
 mod html;
 mod tap;
 mod xsd;
+
+pub(crate) use hostile::{bears, texts};
 
 /// The schema of the JUnit XML.
 const JUNIT_XSD: &str = include_str!("../../../fixtures/schemas/junit.xsd");

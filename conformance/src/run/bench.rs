@@ -1,7 +1,7 @@
 //! A bench: testees that stay up while many small runs are made on them, each with a mutant in between or with cases
 //! that were changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -73,6 +73,46 @@ impl Bench {
             severities: Arc::new(case::severities(requirements)),
             numbers: Arc::new(AtomicUsize::new(1)),
         })
+    }
+
+    /// True if the case is for whom this bench tests.
+    pub(crate) fn takes(&self, session: &Session) -> bool {
+        self.options.takes(session)
+    }
+
+    /// The cases with these ids in an order in which they can be played one after the other: twins first, and what needs
+    /// a testee alone last.
+    pub(crate) fn order<'a>(
+        &self,
+        sessions: &Sessions,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Vec<Arc<Session>> {
+        let mut placed = BTreeSet::new();
+        let mut order = Vec::new();
+        for id in ids {
+            self.place(sessions, id, &mut placed, &mut order);
+        }
+        order.sort_by_key(|session: &Arc<Session>| is_alone(sessions, session));
+        order
+    }
+
+    fn place(
+        &self,
+        sessions: &Sessions,
+        id: &str,
+        placed: &mut BTreeSet<String>,
+        order: &mut Vec<Arc<Session>>,
+    ) {
+        let Some(session) = sessions.get(id).filter(|session| self.takes(session)) else {
+            return;
+        };
+        if !placed.insert(id.to_owned()) {
+            return;
+        }
+        if let Some(twin) = &session.twin {
+            self.place(sessions, twin, placed, order);
+        }
+        order.push(Arc::new(session.clone()));
     }
 
     /// Plays the cases one after the other, until `enough` says so. What was not reached is not in the answer.
@@ -168,40 +208,6 @@ impl Drop for Lent<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .push(self.stage.clone());
     }
-}
-
-/// The cases with these ids in an order in which they can be played one after the other: twins first, and what needs a
-/// testee alone last.
-pub(crate) fn order<'a>(
-    sessions: &Sessions,
-    ids: impl Iterator<Item = &'a str>,
-) -> Vec<Arc<Session>> {
-    let mut placed: BTreeMap<String, usize> = BTreeMap::new();
-    let mut order = Vec::new();
-    for id in ids {
-        place(sessions, id, &mut placed, &mut order);
-    }
-    order.sort_by_key(|session: &Arc<Session>| is_alone(sessions, session));
-    order
-}
-
-fn place(
-    sessions: &Sessions,
-    id: &str,
-    placed: &mut BTreeMap<String, usize>,
-    order: &mut Vec<Arc<Session>>,
-) {
-    let Some(session) = sessions.get(id) else {
-        return;
-    };
-    if placed.contains_key(id) {
-        return;
-    }
-    placed.insert(id.to_owned(), order.len());
-    if let Some(twin) = &session.twin {
-        place(sessions, twin, placed, order);
-    }
-    order.push(Arc::new(session.clone()));
 }
 
 /// True if the case, or one of its twins, needs a testee alone: then it comes after its twin in any order.
