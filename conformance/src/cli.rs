@@ -26,6 +26,7 @@ mod record;
 mod report;
 mod repro;
 mod run;
+mod selftest;
 mod target;
 
 /// Usage, an unmatched filter, nothing executed, a malformed fixture.
@@ -80,6 +81,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Plays mutants, and says which case sees each: one that no case sees is a hole in the suite.
     Mutants(mutants::MutantsArgs),
+    /// Proves that the suite can fail: with wrong implementations, peers that do nothing, changed cases and the like.
+    Selftest(selftest::SelftestArgs),
     /// Explains a case or a requirement: sentences, steps, proofs.
     Explain(explain::ExplainArgs),
     /// Turns JSON reports of runs into a page, JUnit XML, TAP, Markdown, a badge; without any of these it prints them.
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Repro(args) => repro::run(&args),
         Command::Plan(args) => plan::run(&args, &folders),
         Command::Mutants(args) => mutants::run(&args, &folders),
+        Command::Selftest(args) => selftest::run(&args, &folders),
         Command::Explain(args) => explain::run(&args, &folders),
         Command::Export(args) => export::run(&args, &folders),
         Command::Report(args) => report::run(&args),

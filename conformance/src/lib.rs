@@ -20,8 +20,8 @@ mod player;
 mod record;
 pub mod report;
 mod run;
-mod selftest;
 mod sdk;
+mod selftest;
 mod session;
 mod spec;
 mod tap;
@@ -32,7 +32,7 @@ mod value;
 mod vectors;
 mod verdict;
 
-pub use mutant::{Mutant, MutantRole, Mutants};
+pub use mutant::{Mutant, Mutants};
 pub use pcap::Pcap;
 pub use run::{Pause, RunOptions, Testees, fresh_seed, run};
 pub use sdk::Sdk;

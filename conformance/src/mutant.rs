@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::report::Role;
 use crate::session::FixtureError;
 use crate::spec::Requirements;
 use crate::tap::Rules;
@@ -15,21 +16,9 @@ mod lines;
 mod parade;
 
 pub(crate) use judge::{Judge, Reach};
-pub(crate) use parade::judge_all;
-pub(crate) use lines::{Asked, LineCounts, Lines, merge};
 pub use judge::{Judgement, Kill};
-
-/// Whose mutant it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MutantRole {
-    /// A server.
-    Server,
-    /// A client SDK.
-    Client,
-    /// A codec behind an adapter.
-    Codec,
-}
+pub(crate) use lines::{Asked, LineCounts, Lines, merge};
+pub(crate) use parade::judge_all;
 
 /// A wrong implementation.
 #[derive(Clone, Debug)]
@@ -41,7 +30,7 @@ pub struct Mutant {
     /// The requirements that it breaks.
     pub breaks: BTreeSet<String>,
     /// Whose mutant it is.
-    pub role: MutantRole,
+    pub role: Role,
     /// Patterns of other cases that rightly fail with it.
     pub expect_also: Vec<String>,
     /// Why nobody can tell it from a correct implementation.
@@ -164,7 +153,7 @@ impl Mutant {
         if breaks.is_empty() {
             return Err(Fault::new(breaks_line, "a mutant breaks something"));
         }
-        let role = file.take("role").map_or(Ok(MutantRole::Server), role)?;
+        let role = file.take("role").map_or(Ok(Role::Server), role)?;
         let texts =
             |file: &mut Fields, key: &str| file.take(key).map_or(Ok(Vec::new()), Node::texts);
         let expect_also = texts(&mut file, "expect_also")?;
@@ -196,7 +185,7 @@ impl Mutant {
             None => false,
             Some(node) => one_word(node, "forget").map(|()| true)?,
         };
-        if role != MutantRole::Client && (loses_store || !lines.is_empty()) {
+        if role != Role::Client && (loses_store || !lines.is_empty()) {
             return Err(Fault::new(
                 lines.line().unwrap_or(1),
                 "`event`, `op` and `store` are for mutants of clients",
@@ -253,9 +242,9 @@ fn check(mutant: &Mutant, requirements: &Requirements) -> Result<(), Fault> {
             return Err(Fault::new(1, format!("there is no requirement {id}")));
         };
         let can_break = match mutant.role {
-            MutantRole::Server => requirement.role != "client",
-            MutantRole::Client => requirement.role != "server",
-            MutantRole::Codec => true,
+            Role::Server => requirement.role != "client",
+            Role::Client => requirement.role != "server",
+            Role::Codec => false,
         };
         if !can_break {
             let role = &requirement.role;
@@ -265,12 +254,11 @@ fn check(mutant: &Mutant, requirements: &Requirements) -> Result<(), Fault> {
     Ok(())
 }
 
-fn role(node: Node) -> Result<MutantRole, Fault> {
+fn role(node: Node) -> Result<Role, Fault> {
     let line = node.line;
     match node.text()?.as_str() {
-        "server" => Ok(MutantRole::Server),
-        "client" => Ok(MutantRole::Client),
-        "codec" => Ok(MutantRole::Codec),
+        "server" => Ok(Role::Server),
+        "client" => Ok(Role::Client),
         other => Err(Fault::new(line, format!("unknown role {other:?}"))),
     }
 }

@@ -220,7 +220,11 @@ impl<'a> Player<'a> {
             variant,
             world,
             links: session.actors.iter().map(|_| None).collect(),
-            sdks: SdkLink::cast(session, cast, stage.mutation.as_ref().map(|one| &one.mutant)),
+            sdks: SdkLink::cast(
+                session,
+                cast,
+                stage.mutation.as_ref().map(|one| &one.mutant),
+            ),
             wire: TapCase::new(),
             ladder: Ladder::default(),
             proved: Vec::new(),

@@ -14,7 +14,7 @@ use crate::spec::{Requirement, Requirements};
 use crate::verdict::{Failure, FailureClass, Verdict};
 
 mod badge;
-pub(crate) mod check;
+mod check;
 mod evidence;
 mod facts;
 mod format;
@@ -33,9 +33,11 @@ mod told;
 
 pub use badge::to_badge;
 pub use check::{Broken, check};
+pub(crate) use check::{bears, texts};
 pub use evidence::{Direction, Event, Evidence, Seen, Span};
 pub use facts::{Role, TesteeFacts};
 pub use format::{Format, RenderError};
+pub(crate) use html::STYLE;
 pub use html::to_html;
 pub use json::{ReadError, VERSION, from_json, to_json};
 pub use junit::to_junit;
@@ -44,7 +46,7 @@ pub use overlay::{BaselineOutcome, Overlay, OverlayKind, Repeats};
 pub use repeats::merge;
 pub use tap::to_tap;
 pub use terminal::{Style, print};
-pub(crate) use text::in_line;
+pub(crate) use text::{in_line, xml};
 
 /// What one case came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]

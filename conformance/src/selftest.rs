@@ -213,7 +213,9 @@ pub(crate) async fn prove(
     Selftest {
         version: VERSION,
         suite: env!("CARGO_PKG_VERSION"),
-        date: crate::report::today(),
+        date: jiff::Timestamp::now()
+            .strftime("%Y-%m-%d %H:%M UTC")
+            .to_string(),
         quick: ground.quick,
         seed: ground.seed,
         holds: proofs.iter().all(|proof| proof.outcome != Outcome::Fails),

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::target::TargetArgs;
 use super::{Folders, Suite, broken, complain, matches, report_faults, written};
-use crate::mutant::{Judge, Judgement, Mutant, MutantRole, Mutants, Reach, judge_all};
+use crate::mutant::{Judge, Judgement, Mutant, Mutants, Reach, judge_all};
+use crate::report::Role;
 use crate::run::{Bench, RunOptions};
 
 #[derive(Debug, clap::Args)]
@@ -18,8 +19,8 @@ pub(super) struct MutantsArgs {
     #[arg(long)]
     filter: Vec<String>,
     /// Only mutants of this role.
-    #[arg(long)]
-    role: Option<MutantRole>,
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
     /// Plays all cases, and lists those that fail although they cite nothing of what is broken.
     #[arg(long)]
     full: bool,
@@ -37,6 +38,13 @@ pub(super) struct MutantsArgs {
     json: Option<PathBuf>,
     #[command(flatten)]
     target: TargetArgs,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    [Role::Server, Role::Client]
+        .into_iter()
+        .find(|role| role.name() == text)
+        .ok_or_else(|| "server or client".to_owned())
 }
 
 pub(super) fn run(args: &MutantsArgs, folders: &Folders) -> u8 {
@@ -114,13 +122,12 @@ async fn play(
         ..RunOptions::default()
     };
     let is_client = !options.sdks.is_empty();
-    let (mine, others): (Vec<_>, Vec<_>) = mutants.into_iter().partition(|mutant| {
-        match mutant.role {
-            MutantRole::Server => !is_client,
-            MutantRole::Client => is_client,
-            MutantRole::Codec => false,
-        }
-    });
+    let (mine, others): (Vec<_>, Vec<_>) =
+        mutants.into_iter().partition(|mutant| match mutant.role {
+            Role::Server => !is_client,
+            Role::Client => is_client,
+            Role::Codec => false,
+        });
     if mine.is_empty() {
         return Err(complain(
             "mutants of a client need --testee FILE of an SDK, and those of a server none",
@@ -133,17 +140,11 @@ async fn play(
     }
     let jobs = args.jobs.unwrap_or(options.jobs);
     let testees = args.target.starter()?.start_all(LANES).await;
-    let testees =
-        testees.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
+    let testees = testees.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
     let bench = Bench::new(testees, &suite.requirements, options).await;
     let bench = bench.map_err(|error| broken(&format!("the testee's back door: {error}")))?;
     let reach = if args.full { Reach::All } else { Reach::Enough };
-    let judge = Judge::new(
-        Arc::new(bench),
-        &suite.sessions,
-        &suite.requirements,
-        reach,
-    );
+    let judge = Judge::new(Arc::new(bench), &suite.sessions, &suite.requirements, reach);
     let judged = judge_all(judge, mine, jobs, |judgement| {
         // A reader that went away is no reason to stop.
         let _ = print_one(&mut io::stdout(), judgement, args.verbose, args.full);

@@ -32,6 +32,17 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
+    /// The reference server, as it comes.
+    pub(super) fn reference() -> TargetArgs {
+        TargetArgs {
+            server: None,
+            users: None,
+            testee: None,
+            transport: Transport::Tcp,
+            kill: false,
+        }
+    }
+
     /// True if this testee file is one of a client SDK.
     fn is_sdk(&self, file: &Path) -> Result<bool, u8> {
         Sdk::is_one(file).map_err(|error| complain(&error.to_string()))

@@ -133,10 +133,7 @@ fn searched(items: &[FieldMatcher], whole: fn(Vec<FieldMatcher>) -> Rule) -> Vec
     flips
 }
 
-fn flips_of<T>(
-    items: &[FieldMatcher],
-    whole: impl Fn(Vec<FieldMatcher>) -> T,
-) -> Vec<(String, T)> {
+fn flips_of<T>(items: &[FieldMatcher], whole: impl Fn(Vec<FieldMatcher>) -> T) -> Vec<(String, T)> {
     let mut flips = Vec::new();
     for (index, item) in items.iter().enumerate() {
         for (path, flipped) in item.flips() {

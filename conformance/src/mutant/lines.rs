@@ -77,7 +77,11 @@ impl Lines {
 
     /// The line of the first rule, for faults.
     pub(super) fn line(&self) -> Option<usize> {
-        self.events.iter().chain(&self.ops).map(|rule| rule.line).next()
+        self.events
+            .iter()
+            .chain(&self.ops)
+            .map(|rule| rule.line)
+            .next()
     }
 
     /// What the app hears in place of this event.

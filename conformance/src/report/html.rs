@@ -10,10 +10,9 @@ use super::{BaselineOutcome, CaseReport, Coverage, Event, Evidence, Report, Test
 use crate::spec::Requirement;
 
 const PAGE: &str = include_str!("html/page.html");
-const STYLES: [&str; 2] = [
-    include_str!("html/page.css"),
-    include_str!("html/evidence.css"),
-];
+/// What every page of ours looks like.
+pub(crate) const STYLE: &str = include_str!("html/page.css");
+const STYLES: [&str; 2] = [STYLE, include_str!("html/evidence.css")];
 const SCRIPTS: [&str; 6] = [
     include_str!("html/dom.js"),
     include_str!("html/hex.js"),

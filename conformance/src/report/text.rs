@@ -35,7 +35,7 @@ fn is_hidden(sign: char) -> bool {
 }
 
 /// A text within XML: an element's content or an attribute in double quotes.
-pub(super) fn xml(text: &str) -> String {
+pub(crate) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for sign in text.chars() {
         match sign {

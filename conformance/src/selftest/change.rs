@@ -7,7 +7,9 @@ use crate::session::{Action, Expect, Known, Session, Step};
 use crate::value::{Expr, Val};
 
 /// What was done to a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// A leaf was turned round: what was right is wrong now.

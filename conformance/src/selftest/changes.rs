@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::change::{Change, Kind, changes};
-use super::{Ground, Proof, sample};
+use super::{Ground, Proof, Which, sample};
+use crate::report::Role;
 use crate::run::{Bench, Round};
 use crate::session::Session;
 use crate::verdict::Verdict;
@@ -46,8 +47,8 @@ pub(crate) struct Passed {
 }
 
 /// Tries them all, or a sample.
-pub(super) async fn prove(ground: &Ground<'_>, bench: &Arc<Bench>) -> Proof {
-    let mut proof = Proof::new("changed cases");
+pub(super) async fn prove(ground: &Ground<'_>) -> Proof {
+    let mut proof = Proof::new(Which::Changes);
     let idle = match read_idle(ground.fixtures) {
         Ok(idle) => idle,
         Err(error) => {
@@ -55,23 +56,31 @@ pub(super) async fn prove(ground: &Ground<'_>, bench: &Arc<Bench>) -> Proof {
             return proof;
         }
     };
-    let mut work: Vec<(Arc<Session>, Vec<Change>)> = Vec::new();
+    let bench = match super::mutants::bench(ground, Role::Server).await {
+        Ok(bench) => bench,
+        Err(error) => {
+            proof.fault(error);
+            return proof;
+        }
+    };
+    let mut work: Vec<(String, Vec<Change>)> = Vec::new();
     let mut total = 0;
-    for session in ground.suite.sessions.iter() {
+    let mine = |session: &&Session| bench.takes(session);
+    for session in ground.suite.sessions.iter().filter(mine) {
         let all = changes(session);
         total += all.len();
-        work.push((Arc::new(session.clone()), all));
+        work.push((session.id.clone(), all));
     }
     if ground.quick {
         sample::thin(&mut work, QUICK, ground.seed);
     }
     let permits = Arc::new(Semaphore::new(ground.jobs));
     let mut tasks = JoinSet::new();
-    for (session, all) in work {
-        let (bench, permits) = (Arc::clone(bench), Arc::clone(&permits));
+    for (case, all) in work {
+        let (bench, permits) = (Arc::clone(&bench), Arc::clone(&permits));
         tasks.spawn(async move {
             let _permit = permits.acquire().await;
-            try_all(&bench, &session, all).await
+            try_all(&bench, &case, all).await
         });
     }
     let (mut tried, mut passed, mut by_kind) = (0, Vec::new(), BTreeMap::new());
@@ -113,7 +122,7 @@ struct Done {
     faults: Vec<String>,
 }
 
-async fn try_all(bench: &Bench, session: &Arc<Session>, all: Vec<Change>) -> Done {
+async fn try_all(bench: &Bench, case: &str, all: Vec<Change>) -> Done {
     let mut done = Done::default();
     for change in all {
         let (kind, line, what) = (change.kind, change.line, change.what);
@@ -125,7 +134,7 @@ async fn try_all(bench: &Bench, session: &Arc<Session>, all: Vec<Change>) -> Don
         let reports = bench.play(&round, |_| false).await;
         match reports.first().map(|report| report.verdict) {
             Some(Verdict::Pass) => done.passed.push(Passed {
-                case: session.id.clone(),
+                case: case.to_owned(),
                 line,
                 kind,
                 what,
@@ -134,7 +143,7 @@ async fn try_all(bench: &Bench, session: &Arc<Session>, all: Vec<Change>) -> Don
             Some(verdict) if verdict.is_executed() => {}
             _ => done
                 .faults
-                .push(format!("{} line {line}: {what} was not played", session.id)),
+                .push(format!("{case} line {line}: {what} was not played")),
         }
         done.tried.push(kind);
     }
@@ -170,17 +179,26 @@ fn judge(proof: &mut Proof, passed: &mut [Passed], mut idle: Vec<Idle>, tried: u
         let mut used = used.into_iter();
         idle.retain(|_| !used.next().unwrap_or(false));
         for stale in idle {
-            proof.fault(format!("{IDLE}: {} {:?} {} is no longer passed", stale.case, stale.kind, stale.what));
+            proof.fault(format!(
+                "{IDLE}: {} {:?} {} is no longer passed",
+                stale.case, stale.kind, stale.what
+            ));
         }
     }
-    #[allow(clippy::cast_precision_loss, reason = "counts of changes are far below 2^52")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "counts of changes are far below 2^52"
+    )]
     let share = if tried == 0 {
         0.0
     } else {
         (tried - passed.len()) as f64 / tried as f64
     };
     if share < SHARE {
-        proof.fault(format!("only {:.2} % of the changes are seen", share * 100.0));
+        proof.fault(format!(
+            "only {:.2} % of the changes are seen",
+            share * 100.0
+        ));
     }
     proof.figure("tried", tried);
     proof.figure("passed, with a reason", passed.len() - unnamed);
@@ -202,7 +220,11 @@ fn read_idle(fixtures: &Path) -> Result<Vec<Idle>, String> {
     let fail = |error: String| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(&path).map_err(|error| fail(error.to_string()))?;
     let list: List = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
-    match list.idle.iter().find(|entry| entry.reason.trim().is_empty()) {
+    match list
+        .idle
+        .iter()
+        .find(|entry| entry.reason.trim().is_empty())
+    {
         Some(entry) => Err(fail(format!("{} has no reason", entry.case))),
         None => Ok(list.idle),
     }

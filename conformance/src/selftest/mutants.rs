@@ -73,7 +73,11 @@ async fn judge(
     role: Role,
     mutants: Vec<Arc<Mutant>>,
 ) -> Result<Vec<Judgement>, String> {
-    let reach = if ground.quick { Reach::Enough } else { Reach::All };
+    let reach = if ground.quick {
+        Reach::Enough
+    } else {
+        Reach::All
+    };
     let judge = Judge::new(
         bench(ground, role).await?,
         &ground.suite.sessions,
@@ -87,7 +91,10 @@ fn count(proof: &mut Proof, judgements: &[Judgement], quick: bool) {
     let of = |is: fn(&Judgement) -> bool| judgements.iter().filter(|one| is(one)).count();
     let flips: usize = judgements.iter().map(|one| one.flips.len()).sum();
     proof.figure("killed", of(Judgement::is_killed));
-    proof.figure("killed at the step that proves it", of(Judgement::is_strict));
+    proof.figure(
+        "killed at the step that proves it",
+        of(Judgement::is_strict),
+    );
     proof.figure(
         "that nobody can tell from a correct one",
         of(|one| one.equivalent.is_some()),
@@ -121,7 +128,10 @@ pub(super) fn matrix(
         .collect();
     for judgement in judgements {
         for id in &judgement.breaks {
-            let kills = judgement.kills.iter().filter(|kill| kill.cites.contains(id));
+            let kills = judgement
+                .kills
+                .iter()
+                .filter(|kill| kill.cites.contains(id));
             let cases = kills.map(|kill| kill.case.clone()).collect();
             matrix
                 .entry(id.clone())

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Broken, check};
 use crate::report::{
-    CaseReport, Coverage, Direction, Event, Evidence, Format, Overlay, OverlayKind, Report, Role, Seen, Span,
-    TesteeFacts,
+    CaseReport, Coverage, Direction, Event, Evidence, Format, Overlay, OverlayKind, Report, Role,
+    Seen, Span, TesteeFacts,
 };
 use crate::spec::{Requirement, Requirements};
 use crate::verdict::{Failure, FailureClass, Verdict};
