@@ -32,7 +32,7 @@ mod value;
 mod vectors;
 mod verdict;
 
-pub use mutant::{Mutant, Mutants};
+pub use mutant::{Judgement, Kill, Mutant, Mutants};
 pub use pcap::Pcap;
 pub use run::{Pause, RunOptions, Testees, fresh_seed, run};
 pub use sdk::Sdk;

@@ -94,8 +94,6 @@ impl Judgement {
 pub(crate) enum Reach {
     /// The cases that cite what is broken, until each sentence has a step that fails.
     Enough,
-    /// All cases that cite what is broken.
-    Citing,
     /// All cases, to see which fail besides.
     All,
 }
