@@ -7,6 +7,7 @@ use prost_reflect::{
 };
 
 use crate::body::field;
+use crate::names;
 use crate::tree::{Data, Fault, Fields, Node};
 use crate::value::{Expr, Scope, Val, from_field, same, show_bytes, typed_expr};
 
@@ -165,7 +166,11 @@ impl FieldMatcher {
                 let expected = expr.eval(binds).map_err(|error| mismatch(error, value))?;
                 let found = value.and_then(from_field).or_else(|| default_of(field));
                 match found {
-                    Some(found) if same(&found, &expected) => Ok(()),
+                    Some(found)
+                        if same(&found, &expected) || stands_for(field, &expected, &found) =>
+                    {
+                        Ok(())
+                    }
                     _ => Err(mismatch(expr.told(&expected), value)),
                 }
             }
@@ -207,6 +212,16 @@ impl FieldMatcher {
             FieldMatcher::Items(items) => items.iter().for_each(|item| item.visit(visit)),
             FieldMatcher::Rules(rules) => rules.iter().for_each(|rule| rule.visit(visit)),
         }
+    }
+}
+
+/// True if a text that a variable holds is the registry's name for this number.
+fn stands_for(field: &FieldDescriptor, name: &Val, number: &Val) -> bool {
+    match (name, number) {
+        (Val::Text(name), Val::Int(number)) => {
+            names::number_in(field, name).is_some_and(|known| i128::from(known) == *number)
+        }
+        _ => false,
     }
 }
 

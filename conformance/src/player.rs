@@ -316,7 +316,7 @@ impl<'a> Player<'a> {
             expected: miss.expected,
             got: miss.got,
             variant: self.variant.text(),
-            stderr: Vec::new(),
+            stderr: self.stderr(),
         }
     }
 

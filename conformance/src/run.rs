@@ -144,7 +144,10 @@ pub async fn run(
             ..set_up(testee, options).await?
         });
     }
-    let mut facts = stage.testee.facts(probe.as_ref());
+    let mut facts = match options.sdks.first() {
+        Some(sdk) => sdk.facts(),
+        None => stage.testee.facts(probe.as_ref()),
+    };
     if let Some(mutant) = &options.mutant {
         facts.name += &format!(" with the mutant {}", mutant.id);
     }

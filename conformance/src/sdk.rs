@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::adapter::{AdapterFile, AdapterPool, Role};
 use crate::player::Cast;
-use crate::session::{Need, Session};
+use crate::report::TesteeFacts;
+use crate::session::{Actor, Need, Session, Transport};
 use crate::testee::StartError;
 use crate::verdict::Verdict;
 
@@ -47,6 +48,19 @@ impl Sdk {
         let pool = AdapterPool::start(file, Arc::new(announce)).await;
         pool.map(|pool| Sdk(Arc::new(pool)))
             .map_err(|fault| StartError::new(fault.to_string()))
+    }
+
+    /// What it says of itself.
+    pub(crate) fn facts(&self) -> TesteeFacts {
+        let hello = self.0.hello();
+        TesteeFacts {
+            name: self.0.name().to_owned(),
+            version: Some(hello.version.clone()),
+            role: Role::Client,
+            features: hello.features.clone(),
+            transports: hello.transports.clone(),
+            capabilities: hello.ops.clone(),
+        }
     }
 
     /// As reports say it.
@@ -109,6 +123,16 @@ pub(crate) fn lack(
         .next()
 }
 
+/// How the gate and this SDK speak: as the actor says, and over plain TCP where it says nothing and the SDK can.
+pub(crate) fn transport(pool: &AdapterPool, actor: &Actor) -> Option<Transport> {
+    let spoken = &pool.hello().transports;
+    let speaks = |transport: &Transport| spoken.iter().any(|name| name == transport.name());
+    match actor.transport {
+        Some(own) => Some(own).filter(speaks),
+        None => [Transport::Tcp, Transport::Ws].into_iter().find(speaks),
+    }
+}
+
 /// Why this SDK cannot play this actor.
 fn lacks(pool: &AdapterPool, session: &Session, actor: usize) -> Option<(Verdict, String)> {
     let (hello, name) = (pool.hello(), pool.name());
@@ -118,6 +142,14 @@ fn lacks(pool: &AdapterPool, session: &Session, actor: usize) -> Option<(Verdict
         {
             return Some((Verdict::NotClaimed, format!("{name} has no {need}")));
         }
+    }
+    let spoken = session
+        .actors
+        .get(actor)
+        .map(|actor| transport(pool, actor));
+    if spoken.flatten().is_none() {
+        let reason = format!("{name} does not speak the transport of the case");
+        return Some((Verdict::NotRun, reason));
     }
     let ops = bind::ops(session, &[actor]);
     if let Some(op) = ops.iter().find(|op| !hello.can(op)) {

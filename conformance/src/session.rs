@@ -249,6 +249,10 @@ pub(crate) enum SdkAction {
         times: Expr,
         name: Option<String>,
     },
+    /// A frame of any type passes, as a sign of life.
+    SeesAny,
+    /// Something that nobody knows was in what passed on this connection.
+    SeesGrease,
     /// No frame of these types passed.
     Unseen(Vec<FrameType>),
     /// A frame that the server did not send.
@@ -268,8 +272,11 @@ pub(crate) enum SdkAction {
     },
     NoEvent(Vec<String>),
     State(Matcher),
-    /// The SDK's time, in milliseconds.
-    Clock(Expr),
+    /// The SDK's time goes on, by so many milliseconds, so often.
+    Clock {
+        ms: Expr,
+        times: Expr,
+    },
     Crash,
     App {
         op: String,
@@ -332,6 +339,18 @@ impl Send {
     }
 }
 
+/// What the app of an SDK hears of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// What the frame means, and at once.
+    #[default]
+    Now,
+    /// It may come once what lies before it is there; the steps behind this one see it.
+    Later,
+    /// Nothing.
+    Never,
+}
+
 /// What a frame that is sent carries.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
@@ -352,8 +371,8 @@ pub(crate) struct Expect {
     pub(crate) flags: Option<Expr>,
     pub(crate) body: Option<Matcher>,
     pub(crate) exact: bool,
-    /// An SDK gets the frame, and its app hears nothing of it.
-    pub(crate) silent: bool,
+    /// What the app of an SDK hears of it.
+    pub(crate) heard: Heard,
     pub(crate) proves: Vec<String>,
 }
 

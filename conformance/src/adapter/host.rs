@@ -44,6 +44,8 @@ struct Shared {
 struct State {
     next_id: u64,
     pending: HashMap<u64, oneshot::Sender<Answer>>,
+    /// Requests whose answer is not waited for any more.
+    abandoned: HashSet<u64>,
     clients: HashMap<String, mpsc::Sender<Event>>,
     /// Clients that were closed, and how many events came of them all the same.
     closed: HashSet<String>,
@@ -114,6 +116,7 @@ impl Adapter {
         let state = Arc::new(Mutex::new(State {
             next_id: 1,
             pending: HashMap::new(),
+            abandoned: HashSet::new(),
             clients: HashMap::new(),
             closed: HashSet::new(),
             late: 0,
@@ -201,27 +204,12 @@ impl Adapter {
         arguments: Map<String, Value>,
         budget: Duration,
     ) -> Result<Answer, AdapterFault> {
-        let (sender, answer) = oneshot::channel();
-        let line = {
-            let mut state = self.state();
-            if let Some(fault) = &state.fault {
-                return Err(fault.clone());
-            }
-            let id = state.next_id;
-            state.next_id += 1;
-            state.pending.insert(id, sender);
-            protocol::request(id, op, client, arguments)
-        };
         let asked = timeout(budget, async {
-            // If the writer is gone the adapter is, and the answer will not come.
-            let _ = self.0.lines.send(line).await;
-            answer.await
+            let (_, answer) = self.send(op, client, arguments).await?;
+            answer.await.map_err(|_| self.gone_fault())
         });
         match asked.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(self
-                .fault()
-                .unwrap_or_else(|| AdapterFault::new("the adapter is gone"))),
+            Ok(answer) => answer,
             Err(_) => {
                 let fault = AdapterFault::new(format!(
                     "the adapter hangs: no answer to {op:?} within {} s",
@@ -231,6 +219,56 @@ impl Adapter {
                 Err(self.fault().unwrap_or(fault))
             }
         }
+    }
+
+    /// Asks for an op without arguments, and gives up after the budget; the answer may come later, or never.
+    ///
+    /// # Errors
+    /// If the adapter is gone or breaks the protocol.
+    pub(crate) async fn ask_for(
+        &self,
+        client: &str,
+        op: &str,
+        budget: Duration,
+    ) -> Result<Option<Answer>, AdapterFault> {
+        let (id, answer) = self.send(op, Some(client), Map::new()).await?;
+        match timeout(budget, answer).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(_)) => Err(self.gone_fault()),
+            Err(_) => {
+                let mut state = self.state();
+                state.pending.remove(&id);
+                state.abandoned.insert(id);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        op: &str,
+        client: Option<&str>,
+        arguments: Map<String, Value>,
+    ) -> Result<(u64, oneshot::Receiver<Answer>), AdapterFault> {
+        let (sender, answer) = oneshot::channel();
+        let (id, line) = {
+            let mut state = self.state();
+            if let Some(fault) = &state.fault {
+                return Err(fault.clone());
+            }
+            let id = state.next_id;
+            state.next_id += 1;
+            state.pending.insert(id, sender);
+            (id, protocol::request(id, op, client, arguments))
+        };
+        // If the writer is gone the adapter is, and the answer will not come.
+        let _ = self.0.lines.send(line).await;
+        Ok((id, answer))
+    }
+
+    fn gone_fault(&self) -> AdapterFault {
+        self.fault()
+            .unwrap_or_else(|| AdapterFault::new("the adapter is gone"))
     }
 
     /// Ends the process as a crash would, and gives nobody an answer any more.
@@ -317,6 +355,7 @@ async fn read(mut source: Source, state: Arc<Mutex<State>>) {
 fn take(state: &mut State, line: &str) -> Result<(), String> {
     match protocol::parse(line)? {
         Line::Hello(_) => Err("a second hello".to_owned()),
+        Line::Reply { id, .. } if state.abandoned.remove(&id) => Ok(()),
         Line::Reply { id, answer } => {
             let asked = state
                 .pending

@@ -7,7 +7,7 @@ use tidewire_codec::{Feature, Flags, FrameType, RawFrame};
 use super::expect::BEFORE_LOGIN;
 use super::{Miss, Player};
 use crate::ladder::Event;
-use crate::session::{Actor, Expect, Known, Login};
+use crate::session::{Actor, Expect, Heard, Known, Login};
 use crate::value::{Scope, Val, from_field};
 use crate::verdict::FailureClass;
 
@@ -178,7 +178,7 @@ pub(super) fn plain(frame_type: FrameType) -> Expect {
         flags: None,
         body: None,
         exact: false,
-        silent: false,
+        heard: Heard::Now,
         proves: Vec::new(),
     }
 }

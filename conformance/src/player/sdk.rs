@@ -1,13 +1,13 @@
 //! An actor that an SDK plays: its adapter, its gate, and what passed or was told and is not yet looked at.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
-use tidewire_codec::{Flags, FrameType, Kind, RawFrame};
+use tidewire_codec::{Feature, Flags, Frame, FrameType, Kind, RawFrame};
 use tokio::time::{Instant, sleep_until};
 
 use super::link::Refs;
@@ -17,7 +17,7 @@ use crate::adapter::{Adapter, AdapterFault, AdapterPool, Answer, ClientEvents, E
 use crate::ladder::{Event, Ladder};
 use crate::mutant::{Asked, Mutant, merge};
 use crate::sdk::gate::{Between, End, Gate, Seen};
-use crate::session::{Session, Transport};
+use crate::session::Session;
 use crate::value::{Scope, Val, hex};
 use crate::verdict::FailureClass;
 
@@ -46,6 +46,12 @@ pub(super) struct SdkLink {
     pub(super) to_sdk: VecDeque<Passed>,
     pub(super) told: VecDeque<Told>,
     pub(super) refs: Refs,
+    /// The `ref` of every request on this connection that has no answer.
+    unanswered: HashSet<u32>,
+    /// How many there may be, once LOGIN_OK said it.
+    max_inflight: Option<u32>,
+    /// It sent something that nobody knows on this connection.
+    pub(super) is_greased: bool,
     /// The names that the adapter knows requests by, by their `ref` on this connection.
     pub(super) labels: HashMap<u32, String>,
     /// The same by the name of the step.
@@ -94,6 +100,9 @@ impl SdkLink {
                 to_sdk: VecDeque::new(),
                 told: VecDeque::new(),
                 refs: Refs::default(),
+                unanswered: HashSet::new(),
+                max_inflight: None,
+                is_greased: false,
                 labels: HashMap::new(),
                 named: HashMap::new(),
                 next_label: 1,
@@ -141,6 +150,9 @@ impl SdkLink {
             Seen::Opened => {
                 ladder.push(note("the SDK connects".to_owned()));
                 self.labels.clear();
+                self.unanswered.clear();
+                self.max_inflight = None;
+                self.is_greased = false;
                 self.is_open = true;
                 self.arrivals += 1;
             }
@@ -173,6 +185,12 @@ impl SdkLink {
                     actor,
                     frame: frame.clone(),
                 });
+                if frame.flags.contains(Flags::REPLY) {
+                    self.is_answered(frame.reference);
+                }
+                if let Ok(Frame::LoginOk(ok)) = Frame::decode(frame.frame_type, &frame.body) {
+                    self.max_inflight = ok.limits.and_then(|limits| limits.max_inflight);
+                }
                 self.to_sdk.push_back(Passed::Frame(frame));
             }
             Seen::FromSdk(frame) => {
@@ -180,7 +198,8 @@ impl SdkLink {
                     actor,
                     frame: frame.clone(),
                 });
-                let wrong = ill_formed(&frame);
+                let wrong = ill_formed(&frame).or_else(|| self.asks_anew(&frame));
+                self.is_greased |= is_greased(&frame);
                 self.from_sdk.push_back(frame);
                 if let Some(miss) = wrong {
                     return Err(miss);
@@ -188,6 +207,44 @@ impl SdkLink {
             }
         }
         Ok(())
+    }
+
+    /// A request has a `ref` that no unanswered one has, and there are no more of them than allowed.
+    fn asks_anew(&mut self, frame: &RawFrame) -> Option<Miss> {
+        if !frame.is_request() {
+            return None;
+        }
+        if self.unanswered.insert(frame.reference) {
+            let open = self.unanswered.len();
+            let limit = self.max_inflight?;
+            let is_too_many = open > usize::try_from(limit).unwrap_or(usize::MAX);
+            return is_too_many.then(|| {
+                Miss::new(
+                    FailureClass::ExtraFrame,
+                    format!("at most {limit} unanswered requests"),
+                    format!("{open} of them"),
+                )
+            });
+        }
+        let got = format!(
+            "ref {} again, whose request has no answer yet",
+            frame.reference
+        );
+        Some(Miss {
+            at: format!("ref of {}", frame.frame_type),
+            ..Miss::new(FailureClass::WrongHeader, "a ref that is not in use", got)
+        })
+    }
+
+    /// A request has its answer.
+    pub(super) fn is_answered(&mut self, reference: u32) {
+        self.unanswered.remove(&reference);
+    }
+
+    /// True if the SDK may not even ask for the PONG of a fence.
+    pub(super) fn is_full(&self) -> bool {
+        let open = u32::try_from(self.unanswered.len()).unwrap_or(u32::MAX);
+        self.max_inflight.is_some_and(|limit| open >= limit)
     }
 
     fn hear(&mut self, actor: usize, told: Told, ladder: &mut Ladder) {
@@ -245,6 +302,21 @@ fn ill_formed(frame: &RawFrame) -> Option<Miss> {
         ),
         _ => None,
     }
+}
+
+/// True if the frame is or holds something that is never assigned.
+fn is_greased(frame: &RawFrame) -> bool {
+    if frame.frame_type.is_grease() || frame.flags.contains(Flags::GREASE) {
+        return true;
+    }
+    let Ok(Some(body)) = super::expect::body_of(frame) else {
+        return false;
+    };
+    let features = body.get_field_by_name("features");
+    let features = features.as_deref().and_then(|value| value.as_list());
+    let is_feature =
+        |value: &prost_reflect::Value| value.as_u32().is_some_and(|id| Feature(id).is_grease());
+    body.unknown_fields().next().is_some() || features.is_some_and(|ids| ids.iter().any(is_feature))
 }
 
 impl Player<'_> {
@@ -337,6 +409,21 @@ impl Player<'_> {
         Ok(answer)
     }
 
+    /// Asks for a fence; `None` if its answer does not come, for which a server that is silent is to blame as well.
+    pub(super) async fn ask_fence(&mut self, actor: usize) -> Result<Option<Answer>, Miss> {
+        self.note(Some(actor), "asks: fence");
+        let budget = self.stage.budget;
+        let link = self.sdk_mut(actor)?;
+        let Some(client) = &link.client else {
+            return Err(Miss::harness("this client is not open"));
+        };
+        let (adapter, name) = (client.adapter.clone(), client.name.clone());
+        let answer = adapter.ask_for(&name, "fence", budget).await;
+        let answer = answer.map_err(broke)?;
+        self.catch_up(actor)?;
+        Ok(answer)
+    }
+
     /// An op that has to be done.
     pub(super) async fn op(
         &mut self,
@@ -367,10 +454,9 @@ impl Player<'_> {
         given: Map<String, Json>,
     ) -> Result<(), Miss> {
         let server = Arc::clone(&self.stage.testee);
-        let (user, name) = match self.session.actors.get(actor) {
-            Some(actor) => (actor.user.clone(), actor.name.clone()),
-            None => return Err(Miss::harness("no such actor")),
-        };
+        let known = self.session.actors.get(actor);
+        let known = known.ok_or_else(|| Miss::harness("no such actor"))?.clone();
+        let (user, name) = (known.user.clone(), known.name.clone());
         let token = self.world.lookup(&format!("t.{user}"));
         let device = self.world.lookup(&format!("d.{name}"));
         let (Some(Val::Bytes(token)), Some(Val::Bytes(device))) = (token, device) else {
@@ -378,7 +464,8 @@ impl Player<'_> {
         };
         let token = String::from_utf8(token.to_vec()).map_err(Miss::harness)?;
         let prefix = self.world.user(&name);
-        let seed = self.stage.seed;
+        // As adapters take it: 32 bits.
+        let seed = self.stage.seed & u64::from(u32::MAX);
         let between = Between {
             actor: name,
             case: Arc::clone(&self.wire),
@@ -390,7 +477,7 @@ impl Player<'_> {
             return Err(Miss::harness("this client is open already"));
         }
         if link.gate.is_none() {
-            let transport = transport(&link.pool)
+            let transport = crate::sdk::transport(&link.pool, &known)
                 .ok_or_else(|| broke(AdapterFault::new("the hello names neither tcp nor ws")))?;
             let gate = Gate::open(server, transport, link.is_led, between).await;
             link.gate = Some(gate.map_err(Miss::harness)?);
@@ -522,14 +609,6 @@ impl SdkLink {
             .map(|store| store.path().to_owned())
             .unwrap_or_default())
     }
-}
-
-/// What a gate speaks to this SDK: plain TCP where it can.
-fn transport(pool: &AdapterPool) -> Option<Transport> {
-    let spoken = &pool.hello().transports;
-    [Transport::Tcp, Transport::Ws]
-        .into_iter()
-        .find(|transport| spoken.iter().any(|name| name == transport.name()))
 }
 
 /// The adapter broke its contract.

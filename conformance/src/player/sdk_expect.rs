@@ -1,6 +1,6 @@
 //! What has to come for an actor that an SDK plays: the frame on the wire, and what its app is told of it.
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use serde_json::Value as Json;
 use tidewire_codec::{Code, Flags, FrameType, RawFrame};
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use crate::json::{from_json, to_json};
 use crate::matcher::{Matcher, show, show_message};
 use crate::names;
 use crate::sdk::events;
-use crate::session::Expect;
+use crate::session::{Expect, Heard};
 use crate::verdict::FailureClass;
 
 impl Player<'_> {
@@ -76,8 +76,10 @@ impl Player<'_> {
 
     /// The app is told what the frame means, and nothing else.
     async fn hears(&mut self, actor: usize, expect: &Expect, frame: &RawFrame) -> Result<(), Miss> {
-        if expect.silent {
-            return self.hears_nothing(actor, &["entry"]).await;
+        match expect.heard {
+            Heard::Now => {}
+            Heard::Later => return Ok(()),
+            Heard::Never => return self.hears_nothing(actor, &["entry"]).await,
         }
         let Some(body) = body_of(frame)? else {
             return Ok(());
@@ -339,7 +341,8 @@ pub(super) fn agrees_body(
         } else {
             must && wanted
         };
-        if differs && !(field.name() == "age_ms" && wanted) {
+        let is_unknown = wanted && is_unnamed(&field, &body.get_field(&field));
+        if differs && !is_unknown && !(field.name() == "age_ms" && wanted) {
             let text = |message: &DynamicMessage, there: bool| match there {
                 true => show(&message.get_field(&field)),
                 false => "absent".to_owned(),
@@ -355,6 +358,14 @@ pub(super) fn agrees_body(
         }
     }
     Ok(())
+}
+
+/// True for an enum value without a name, which an SDK takes for none.
+fn is_unnamed(field: &FieldDescriptor, value: &Value) -> bool {
+    match (field.kind(), value) {
+        (Kind::Enum(kind), Value::EnumNumber(number)) => kind.get_value(*number).is_none(),
+        _ => false,
+    }
 }
 
 /// The body of an `entry`, `reply` or `refused` as a message; the facts of the other events.

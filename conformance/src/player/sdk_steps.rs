@@ -11,6 +11,7 @@ use super::login::plain;
 use super::sdk::{Passed, SdkLink, is_at_any_time};
 use super::sdk_expect::{is_let_pass, line_of, message_in, passed};
 use super::{Miss, Player};
+use crate::adapter::Answer;
 use crate::json::to_json;
 use crate::matcher::{Binds, Matcher};
 use crate::names;
@@ -87,6 +88,15 @@ impl Player<'_> {
                 }
                 Ok(())
             }
+            SdkAction::SeesAny => self.sees_any(actor).await,
+            SdkAction::SeesGrease => match self.sdk_mut(actor)?.is_greased {
+                true => Ok(()),
+                false => Err(Miss::new(
+                    FailureClass::WrongField,
+                    "a flag, field, feature or frame that nobody knows",
+                    "none on this connection",
+                )),
+            },
             SdkAction::Unseen(types) => self.unseen(actor, types).await,
             SdkAction::Inject { send, to, close } => {
                 self.inject(actor, send, to.as_deref(), *close).await
@@ -142,16 +152,23 @@ impl Player<'_> {
                 self.hears_nothing(actor, &names).await
             }
             SdkAction::State(matcher) => {
-                let fields = self.op(actor, "state", json!({})).await?;
+                let mut fields = self.op(actor, "state", json!({})).await?;
+                let knocks = self.sdk_mut(actor)?.arrivals;
+                fields.insert("knocks".to_owned(), knocks.into());
                 let state = events::message_of("state", &fields)
                     .map_err(|error| Miss::new(FailureClass::WrongEvent, "a state", error))?;
                 self.matches(matcher, &state, "state", FailureClass::WrongEvent)
             }
-            SdkAction::Clock(ms) => {
+            SdkAction::Clock { ms, times } => {
                 let ms = self.millis(ms)?;
-                self.op(actor, "clock", json!({ "advance_ms": ms }))
-                    .await
-                    .map(drop)
+                let times = times.eval_int(&self.world).map_err(Miss::harness)?;
+                // A sign of life is one that comes from here on.
+                let link = self.sdk_mut(actor)?;
+                link.from_sdk.retain(|frame| !is_at_any_time(frame));
+                for _ in 0..times {
+                    self.op(actor, "clock", json!({ "advance_ms": ms })).await?;
+                }
+                Ok(())
             }
             SdkAction::Crash => self.sdk_crash(actor).await,
             SdkAction::App { op, arguments } => {
@@ -460,9 +477,22 @@ impl Player<'_> {
         Ok(())
     }
 
+    async fn sees_any(&mut self, actor: usize) -> Result<(), Miss> {
+        let deadline = Instant::now() + self.stage.budget;
+        let look = |link: &mut SdkLink| link.from_sdk.pop_front();
+        match self.watch(actor, deadline, look).await? {
+            Some(_) => Ok(()),
+            None => Err(Miss::new(
+                FailureClass::NothingCameAlive,
+                "a frame of any kind from the SDK",
+                "nothing, although its clock went on",
+            )),
+        }
+    }
+
     async fn unseen(&mut self, actor: usize, types: &[FrameType]) -> Result<(), Miss> {
         let link = self.sdk_mut(actor)?;
-        if link.connected {
+        if link.connected && !link.is_full() {
             self.sdk_fence(actor).await?;
         } else if link.pool.hello().can("state") {
             self.op(actor, "state", json!({})).await?;
@@ -531,6 +561,9 @@ impl Player<'_> {
             link.refs.rename(Some(name));
             link.refs.asked(Some(name), reference);
         }
+        if flags.contains(Flags::REPLY) {
+            link.is_answered(reference);
+        }
         let gate = link.gate.as_ref().ok_or_else(|| Miss::harness("no gate"))?;
         if gate.inject(frame, close).await {
             Ok(())
@@ -597,7 +630,19 @@ impl Player<'_> {
 
     /// All that came is reported.
     pub(super) async fn sdk_fence(&mut self, actor: usize) -> Result<(), Miss> {
-        self.op(actor, "fence", json!({})).await.map(drop)
+        match self.ask_fence(actor).await? {
+            Some(Answer::Ok(_)) => Ok(()),
+            Some(answer) => Err(Miss::new(
+                FailureClass::RefusedByClient,
+                "the SDK does fence",
+                format!("{answer:?}"),
+            )),
+            None => Err(Miss::new(
+                FailureClass::NothingCame,
+                "the answer to a fence",
+                "nothing, within the budget",
+            )),
+        }
     }
 
     /// Nothing is left that nobody expected.

@@ -198,7 +198,7 @@ pub(crate) fn ops(session: &Session, bound: &[usize]) -> BTreeSet<String> {
                 _ => add("request"),
             },
             Action::Sdk(SdkAction::State(_)) => add("state"),
-            Action::Sdk(SdkAction::Clock(_)) => add("clock"),
+            Action::Sdk(SdkAction::Clock { .. }) => add("clock"),
             Action::Sdk(SdkAction::App { op, .. }) => add(op),
             _ => continue,
         };

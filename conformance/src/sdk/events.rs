@@ -36,6 +36,8 @@ const TABLE: [(&str, &[(&str, Type)]); 9] = [
             ("pos", Type::Uint64),
             ("outbox", Type::Uint32),
             ("attempts", Type::Uint32),
+            // How often it knocked at the gate, which the gate counts.
+            ("knocks", Type::Uint32),
         ],
     ),
 ];

@@ -215,8 +215,13 @@ impl<'a> Checker<'a> {
                 }
             }
             SdkAction::State(matcher) => self.matcher(matcher, line),
-            SdkAction::Clock(ms) => self.read(ms, line),
+            SdkAction::Clock { ms, times } => {
+                self.read(ms, line);
+                self.read(times, line);
+            }
             SdkAction::Unseen(_)
+            | SdkAction::SeesAny
+            | SdkAction::SeesGrease
             | SdkAction::Refuse(_)
             | SdkAction::NoEvent(_)
             | SdkAction::Crash => {}

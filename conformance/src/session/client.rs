@@ -40,6 +40,8 @@ pub(super) fn action(verb: &str, value: Node, fields: &mut Fields) -> Parsed<Sdk
     let line = value.line;
     Ok(match verb {
         "open" => SdkAction::Open(arguments(value.fields()?)?),
+        "sees" if is_text(&value, "*") => SdkAction::SeesAny,
+        "sees" if is_text(&value, "grease") => SdkAction::SeesGrease,
         "sees" => {
             let times = times(fields)?;
             let name = fields.take("as").map(Node::text).transpose()?;
@@ -80,7 +82,10 @@ pub(super) fn action(verb: &str, value: Node, fields: &mut Fields) -> Parsed<Sdk
                 .collect::<Parsed<_>>()?,
         ),
         "state" => SdkAction::State(Matcher::parse(&known("state", line)?, value.fields()?)?),
-        "clock" => SdkAction::Clock(duration(value)?),
+        "clock" => SdkAction::Clock {
+            ms: duration(value)?,
+            times: times(fields)?,
+        },
         "crash" => value.only_true().map(|()| SdkAction::Crash)?,
         "app" => {
             let op = value.text()?;
@@ -90,6 +95,10 @@ pub(super) fn action(verb: &str, value: Node, fields: &mut Fields) -> Parsed<Sdk
         }
         _ => return Err(Fault::new(line, format!("`{verb}` is not for an SDK"))),
     })
+}
+
+fn is_text(node: &Node, text: &str) -> bool {
+    matches!(&node.data, Data::Text(found) if found == text)
 }
 
 /// Arguments of an op, as they are.

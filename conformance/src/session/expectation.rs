@@ -2,7 +2,7 @@
 
 use tidewire_codec::{Code, FrameType};
 
-use super::{Expect, Known, Parsed};
+use super::{Expect, Heard, Known, Parsed};
 use crate::matcher::Matcher;
 use crate::names;
 use crate::tree::{Data, Fault, Fields, Node};
@@ -26,9 +26,21 @@ pub(super) fn expect(verb: &str, value: Node, fields: &mut Fields) -> Parsed<Exp
         flags: fields.take("flags").map(flags).transpose()?,
         body,
         exact: fields.take("exact").map_or(Ok(false), Node::boolean)?,
-        silent: fields.take("silent").map_or(Ok(false), Node::boolean)?,
+        heard: fields.take("silent").map_or(Ok(Heard::Now), heard)?,
         proves: Vec::new(),
     })
+}
+
+fn heard(node: Node) -> Parsed<Heard> {
+    let line = node.line;
+    match node.data {
+        Data::Bool(true) => Ok(Heard::Never),
+        Data::Text(text) if text == "for-now" => Ok(Heard::Later),
+        other => Err(Fault::new(
+            line,
+            format!("`silent` is true or \"for-now\", found {other}"),
+        )),
+    }
 }
 
 /// The entries of `expect_set` and `one_of`.

@@ -123,6 +123,8 @@ pub(super) fn step(node: Node, cast: &Cast<'_>) -> Parsed<Step> {
         Action::Sdk(action) => matches!(
             action,
             SdkAction::Sees { .. }
+                | SdkAction::SeesAny
+                | SdkAction::SeesGrease
                 | SdkAction::Unseen(_)
                 | SdkAction::Event { .. }
                 | SdkAction::NoEvent(_)
