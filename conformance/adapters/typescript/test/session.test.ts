@@ -83,13 +83,12 @@ test("nothing is acknowledged that is not stored", async () => {
   assert.equal(server.last.body("ACK").pos, 1n);
 });
 
-test("with manualAck the app says what is stored", async () => {
+test("with manualAck the app says what is stored, and the rest comes again with the next session", async () => {
   const server = new FakeServer();
   const client = await server.online({ manualAck: true });
-  server.message(1);
-  server.message(2);
+  for (const pos of [1, 2, 3]) server.message(pos);
   await turn();
-  assert.deepEqual(server.positions(), [1, 2]);
+  assert.deepEqual(server.positions(), [1, 2, 3]);
   assert.ok(!server.last.names().includes("ACK"));
   await client.ack(1n);
   assert.equal(server.last.body("ACK").pos, 1n);
@@ -98,10 +97,41 @@ test("with manualAck the app says what is stored", async () => {
   const login = await server.login();
   assert.deepEqual([login.resume?.epoch, login.resume?.pos], [5n, 1n]);
   assert.equal(server.last.body("ACK").pos, 1n);
-  server.message(2);
-  server.message(3);
+  // What the server did not send on this connection is not acknowledged on it, stored or not.
+  await client.ack(2n);
+  assert.ok(!server.last.names().includes("ACK"));
+  for (const pos of [2, 3, 4]) server.message(pos);
   await turn();
-  assert.deepEqual(server.positions(), [1, 2, 3]);
+  assert.equal(server.last.body("ACK").pos, 2n);
+  assert.deepEqual(server.positions(), [1, 2, 3, 3, 4]);
+  await client.ack(99n);
+  assert.equal(server.last.body("ACK").pos, 4n);
+});
+
+test("an entry that was stored while the connection broke is acknowledged when it came again", async () => {
+  const server = new FakeServer();
+  const write = server.store.write.bind(server.store);
+  const client = await server.online();
+  let stored = () => {};
+  server.store.write = async (changes) => {
+    await new Promise<void>((resolve) => (stored = resolve));
+    await write(changes);
+  };
+  server.message(1);
+  await turn();
+  server.last.cut();
+  await server.wait(1000);
+  server.store.write = write;
+  const login = await server.login();
+  assert.equal(login.resume?.pos, 0n);
+  stored();
+  await turn();
+  assert.equal(client.position, 1n);
+  assert.ok(!server.last.names().includes("ACK"));
+  server.message(1);
+  await turn();
+  assert.equal(server.last.body("ACK").pos, 1n);
+  assert.deepEqual(server.positions(), [1]);
 });
 
 test("a gap is asked for once, and what comes again closes it", async () => {

@@ -17,6 +17,8 @@ export class Journal {
   private storedPos = 0n;
   /** Up to here the store has it for good. */
   private durablePos = 0n;
+  /** The highest position that the app was given. */
+  private givenPos = 0n;
   /** How often the position was given up. */
   private restarts = 0;
   /** Texts of what is kept, by position, oldest first. */
@@ -64,6 +66,7 @@ export class Journal {
   restart(epoch: bigint, oldest: bigint): void {
     this.epoch = epoch;
     this.restarts += 1;
+    this.givenPos = 0n;
     this.takenPos = this.storedPos = this.durablePos = oldest > 0n ? oldest - 1n : 0n;
     // They come again, or their places were given to others.
     for (const pos of this.kept.keys()) if (pos >= oldest) this.drop(pos);
@@ -78,6 +81,7 @@ export class Journal {
   /** Takes the entry at `pos`; `name` is absent for a type that nobody here knows. */
   take(pos: bigint, name?: EntryName, body?: Uint8Array): void {
     this.takenPos = pos;
+    if (pos > this.givenPos) this.givenPos = pos;
     if (this.options.manualAck) return;
     if (name !== undefined && body !== undefined && this.options.keepEntries > 0) {
       const text = JSON.stringify({ name, body: toBase64(body) });
@@ -92,13 +96,18 @@ export class Journal {
     this.save();
   }
 
-  /** The app has stored everything up to `pos`; true where that is news. */
-  acknowledge(pos: bigint): boolean {
-    const upTo = pos < this.takenPos ? pos : this.takenPos;
-    if (upTo <= this.storedPos) return false;
+  /** The app has stored everything up to `pos`, which it was given. */
+  acknowledge(pos: bigint): void {
+    const upTo = pos < this.givenPos ? pos : this.givenPos;
+    if (upTo <= this.storedPos) return;
     this.storedPos = upTo;
+    if (upTo > this.takenPos) this.takenPos = upTo;
     this.save();
-    return true;
+  }
+
+  /** A session goes on from what is stored: with `manualAck` the app is given the rest once more. */
+  resumed(): void {
+    if (this.options.manualAck) this.takenPos = this.storedPos;
   }
 
   /** Kept entries above `after`, oldest first. */

@@ -68,6 +68,8 @@ export class Session {
   private received = 0;
   private eventLimit: number;
   private acked = 0n;
+  /** Where the backlog started, or the highest position that came since: no ACK may go beyond. */
+  private seen = 0n;
   private readonly openedAt: number;
 
   constructor(
@@ -104,6 +106,7 @@ export class Session {
   open(): void {
     const { settings, journal, grease, token, deviceId } = this.host;
     const resume = journal.resume();
+    this.seen = resume?.pos ?? 0n;
     const login = create(LoginSchema, {
       versionMin: 1,
       versionMax: 1,
@@ -163,9 +166,10 @@ export class Session {
     //# [SND-053] A client MUST send ACK only for entries that it has stored.
     //= spec/30-send.md#ack
     //# [SND-084] A client MUST send ACK for the entries that it has stored.
-    if (this.ended || this.login === undefined || pos <= this.acked) return;
-    this.acked = pos;
-    this.link.put("ACK", encodeBody("ACK", { pos }));
+    const upTo = pos < this.seen ? pos : this.seen;
+    if (this.ended || this.login === undefined || upTo <= this.acked) return;
+    this.acked = upTo;
+    this.link.put("ACK", encodeBody("ACK", { pos: upTo }));
     this.link.flush();
   }
 
@@ -328,6 +332,7 @@ export class Session {
     this.received += 1;
     const { pos, prevPos } = name === undefined ? placeOf(frame.body) : decodeBody(name, frame.body);
     const { journal } = this.host;
+    if (pos > this.seen) this.seen = pos;
     //= spec/30-send.md#the-user-log
     //# [SND-044] A client MUST ignore an entry whose pos is not above its own position.
     if (pos <= journal.taken) return;
@@ -368,7 +373,7 @@ export class Session {
     }
     // What is missing is gone for good; what the server still has comes as after GAP.
     this.host.journal.skipTo(limit);
-    this.acked = limit;
+    this.acked = this.seen = limit;
     this.host.missing();
     this.found(limit);
   }
@@ -391,6 +396,7 @@ export class Session {
     this.link.maxFrame = this.host.settings.maxFrame;
     const { journal } = this.host;
     if (login.resume === ResumeResult.RESUMED) {
+      journal.resumed();
       this.host.loggedIn(login);
       //= spec/20-login.md#resume
       //# [LGN-052] After RESUMED a client that has stored entries MUST send ACK for them once more.
@@ -401,7 +407,7 @@ export class Session {
       //# [LGN-051] A client that is told FRESH MUST give up its position and take the entries from oldest_pos on as
       //# new.
       journal.restart(login.epoch, login.oldestPos);
-      this.acked = journal.stored;
+      this.acked = this.seen = journal.stored;
       this.host.loggedIn(login);
       //= spec/20-login.md#resume
       //# [LGN-028] A client that is told GAP MUST take the entries from oldest_pos on as new and tell its user that
