@@ -56,6 +56,18 @@ pub(crate) enum Clock {
     Half,
 }
 
+impl Clock {
+    /// What arrives of so much time.
+    pub(crate) fn of(self, ms: u64) -> u64 {
+        match self {
+            Clock::Right => ms,
+            Clock::Stuck => 0,
+            Clock::Double => ms.saturating_mul(2),
+            Clock::Half => ms / 2,
+        }
+    }
+}
+
 /// What of the back door a mutant can do nothing for.
 const IGNORABLE: [&str; 5] = [
     "revoke-token",

@@ -57,6 +57,16 @@ pub(crate) enum Out {
     Cut,
 }
 
+/// What becomes of the subprotocol when WebSocket is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    AsItIs,
+    /// This side says nothing of it.
+    Silent,
+    /// The server takes whoever comes.
+    ForAll,
+}
+
 /// Rules in the order of their file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules(Vec<Rule>);
@@ -80,7 +90,7 @@ impl Rules {
     pub(crate) fn touch(&self, side: Side) -> bool {
         self.0.iter().any(|rule| match &rule.on {
             On::Frame(pattern) => pattern.can_come_from(side),
-            On::Preface(from) | On::Close(from) => *from == side,
+            On::Preface(from) | On::Close(from) | On::Upgrade(from) => *from == side,
         })
     }
 
@@ -310,7 +320,7 @@ impl Tap {
                 outs.end(Out::Cut);
                 None
             }
-            Action::Bytes(_) => Some(frame),
+            Action::Bytes(_) | Action::Agree => Some(frame),
         })
     }
 

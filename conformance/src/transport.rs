@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::pcap::PcapStream;
 use crate::session::Transport;
-use crate::tap::Tap;
+use crate::tap::{Side, Tap, Upgrade};
 
 mod tapped;
 mod tls;
@@ -121,9 +121,18 @@ impl Connection {
         transport: Transport,
         opening: &Opening,
         trust: Option<&TlsTrust>,
-        tap: Option<Tap>,
+        mut tap: Option<Tap>,
         budget: Duration,
     ) -> Result<Connection, OpenError> {
+        let upgrade = match (transport, &mut tap) {
+            (Transport::Ws, Some(tap)) => tap.upgrade(Side::Server),
+            _ => Upgrade::AsItIs,
+        };
+        let standard = Opening::default();
+        let opening = match upgrade {
+            Upgrade::ForAll => &standard,
+            _ => opening,
+        };
         let lacking =
             || OpenError::Unreachable(format!("the testee has no address for {transport}"));
         let address = addresses.of(transport).ok_or_else(lacking)?;
@@ -149,6 +158,11 @@ impl Connection {
         let wire = opened
             .await
             .map_err(|_| OpenError::Unreachable("no answer in time".to_owned()))??;
+        if upgrade == Upgrade::Silent {
+            return Err(OpenError::BadUpgrade(
+                "the server selected no subprotocol".to_owned(),
+            ));
+        }
         let has_preface = matches!(wire, Wire::Bytes(_));
         let mut connection = Connection {
             wire,

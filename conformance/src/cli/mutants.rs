@@ -1,17 +1,18 @@
 //! `mutants`: plays wrong implementations against the cases that cite what they break, and lists those that no case sees.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::target::TargetArgs;
+use super::target::{TargetArgs, start_sdk};
 use super::{Folders, Suite, broken, complain, matches, report_faults, written};
 use crate::mutant::{Judge, Judgement, Mutant, Mutants, Reach, judge_all};
 use crate::report::Role;
 use crate::run::{Bench, RunOptions};
+use crate::sdk::Sdk;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MutantsArgs {
@@ -111,6 +112,18 @@ fn list(out: &mut impl Write, mutants: &[Arc<Mutant>]) -> io::Result<()> {
 /// More testees for cases that run alone than this would only fight for the cores.
 const LANES: usize = 2;
 
+/// The SDK that is tested: the one that is asked for, or the Rust client where only mutants of clients are chosen.
+async fn sdks(args: &MutantsArgs, mutants: &[Arc<Mutant>]) -> Result<Vec<Sdk>, u8> {
+    let are_clients = mutants.iter().all(|mutant| mutant.role == Role::Client);
+    if args.target.testee.is_none() && are_clients {
+        return start_sdk(Path::new(CLIENT)).await.map(|sdk| vec![sdk]);
+    }
+    args.target.sdks().await
+}
+
+/// The client of this repository.
+pub(super) const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/adapters/rust/client.toml");
+
 async fn play(
     args: &MutantsArgs,
     suite: &Suite,
@@ -118,7 +131,7 @@ async fn play(
 ) -> Result<Vec<Judgement>, u8> {
     let options = RunOptions {
         transport: args.target.transport,
-        sdks: args.target.sdks().await?,
+        sdks: sdks(args, &mutants).await?,
         ..RunOptions::default()
     };
     let is_client = !options.sdks.is_empty();

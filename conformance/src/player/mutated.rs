@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Miss, Player, Stage};
 use crate::adapter::Event;
-use crate::mutant::{Asked, Clock, LineCounts, Mutant};
+use crate::mutant::{Asked, LineCounts, Mutant};
 use crate::session::Transport;
 use crate::tap::{Rules, Tap, TapCase};
 use crate::transport::{Connection, OpenError, Opening};
@@ -111,7 +111,12 @@ impl Mutated {
     }
 
     /// What becomes of what the app asks.
-    pub(super) fn ask(&mut self, op: &str, arguments: Map<String, Json>) -> Asked {
+    pub(super) fn ask(&mut self, op: &str, mut arguments: Map<String, Json>) -> Asked {
+        if let Some(ms) = arguments.get("advance_ms").and_then(Json::as_u64)
+            && op == "clock"
+        {
+            arguments.insert("advance_ms".to_owned(), self.mutant.clock.of(ms).into());
+        }
         self.mutant.lines.ask(&mut self.counts, op, arguments)
     }
 
@@ -155,8 +160,10 @@ impl Player<'_> {
         Ok(connection)
     }
 
+    /// The mutant of the server that is tested.
     fn mutant(&self) -> Option<&Mutant> {
-        self.taps.as_ref().map(|taps| &*taps.mutation.mutant)
+        let taps = self.taps.as_ref().filter(|_| self.stage.sdks.is_empty());
+        taps.map(|taps| &*taps.mutation.mutant)
     }
 
     /// True if the mutant's back door says yes to this and does nothing.
@@ -167,12 +174,7 @@ impl Player<'_> {
 
     /// Advances the testee's clock, as far as a mutant lets it.
     pub(super) async fn advance(&self, ms: u64) -> Result<(), Miss> {
-        let ms = match self.mutant().map_or(Clock::Right, |mutant| mutant.clock) {
-            Clock::Right => ms,
-            Clock::Stuck => 0,
-            Clock::Double => ms.saturating_mul(2),
-            Clock::Half => ms / 2,
-        };
+        let ms = self.mutant().map_or(ms, |mutant| mutant.clock.of(ms));
         if let Some(taps) = &self.taps {
             taps.case.clock_moved();
         }

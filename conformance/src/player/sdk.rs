@@ -502,7 +502,7 @@ impl Player<'_> {
             "device": hex(&device),
             "manual_ack": link.is_led,
             "manual_clock": link.manual_clock,
-            "seed": seed,
+            "seed": seed & u64::from(u32::MAX),
         });
         if let Json::Object(arguments) = &mut arguments {
             arguments.extend(given);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::pcap::{PcapCase, PcapStream};
 use crate::session::Transport;
-use crate::tap::{Out, Rules, Side, Tap, TapCase};
+use crate::tap::{Out, Rules, Side, Tap, TapCase, Upgrade};
 use crate::testee::Testee;
 use crate::transport::{Connection, Incoming, Opening};
 
@@ -299,6 +299,12 @@ impl Pipe {
             .open_any(transport, &Opening::default(), WRITE_BUDGET)
             .await;
         let mut behind = behind.map_err(|error| note(format!("behind the gate: {error}")))?;
+        if let Some(mutant) = &mut taps.mutant
+            && transport == Transport::Ws
+            && mutant.upgrade(Side::Client) == Upgrade::Silent
+        {
+            return Err(note("the SDK offers no subprotocol".to_owned()));
+        }
         let accepted = Connection::accept(socket, transport, WRITE_BUDGET).await;
         let mut sdk = accepted.map_err(|error| note(format!("the SDK's connection: {error}")))?;
         if let Some(recorder) = recorder {

@@ -1,4 +1,4 @@
-//! What is no frame: the preface, and the end of a connection.
+//! What is no frame: the preface, the upgrade to WebSocket, and the end of a connection.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::edit::bytes as bytes_of;
 use super::rule::{Action, On, Rule};
-use super::{Out, Side, Tap};
+use super::{Out, Side, Tap, Upgrade};
 
 impl Tap {
     /// The preface of this side.
@@ -27,6 +27,16 @@ impl Tap {
                 }
             },
             _ => vec![Out::Bytes { to, bytes }],
+        }
+    }
+
+    /// What this side says of the subprotocol.
+    pub(crate) fn upgrade(&mut self, from: Side) -> Upgrade {
+        let meant = |rule: &Rule| matches!(rule.on, On::Upgrade(side) if side == from);
+        match self.event_rule(meant).map(|(_, rule)| rule.action) {
+            Some(Action::Drop) => Upgrade::Silent,
+            Some(_) => Upgrade::ForAll,
+            None => Upgrade::AsItIs,
         }
     }
 

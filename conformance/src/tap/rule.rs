@@ -38,6 +38,8 @@ pub(super) enum On {
     Preface(Side),
     /// This side ends the connection.
     Close(Side),
+    /// What this side says of the subprotocol when WebSocket is opened.
+    Upgrade(Side),
 }
 
 /// What has to have happened before.
@@ -76,6 +78,8 @@ pub(super) enum Action {
     Cut(usize),
     /// Other bytes instead of the preface.
     Bytes(Expr),
+    /// Whoever wants to upgrade may.
+    Agree,
 }
 
 /// A frame that a rule makes.
@@ -101,6 +105,7 @@ impl Rule {
         let on = match &on.data {
             Data::Text(text) if text == "preface" => On::Preface(side(table.need("from")?)?),
             Data::Text(text) if text == "close" => On::Close(side(table.need("from")?)?),
+            Data::Text(text) if text == "upgrade" => On::Upgrade(side(table.need("from")?)?),
             _ => On::Frame(Pattern::parse(on, &mut table)?),
         };
         let reply_to = table
@@ -199,6 +204,15 @@ fn action(on: &On, table: &mut Fields) -> Result<Action, Fault> {
                 "close" => Ok(Action::Close),
                 "change" => bytes_expr(table.need("raw")?).map(Action::Bytes),
                 _ => bad("cannot be done with a preface: drop, close, or change with `raw`"),
+            };
+        }
+        On::Upgrade(from) => {
+            return match (verb.as_str(), from) {
+                ("drop", _) => Ok(Action::Drop),
+                ("answer", Side::Server) => Ok(Action::Agree),
+                _ => {
+                    bad("cannot be done with an upgrade: drop, or answer where it is the server's")
+                }
             };
         }
         On::Close(_) => {
