@@ -70,7 +70,7 @@ struct Folders {
 enum Command {
     /// Lists the cases, or the requirements; reading all files strictly is part of it.
     List(list::ListArgs),
-    /// Writes fixtures, schemas and specification as files.
+    /// Writes fixtures, schemas, specification and the adapter protocol as files.
     Export(export::ExportArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     #[command(args_override_self = true)]

@@ -13,8 +13,14 @@ pub(super) struct ExportArgs {
     folder: PathBuf,
 }
 
-/// The adapter protocol: what one needs to write an adapter, and belongs to no folder that is exported.
-const ADAPTERS: &str = include_str!("../../adapters/README.md");
+/// What one needs to write an adapter: the protocol, and one to begin with.
+const ADAPTERS: [(&str, &str); 2] = [
+    ("README.md", include_str!("../../adapters/README.md")),
+    (
+        "template.py",
+        include_str!("../../../docs/guides/adapter-template.py"),
+    ),
+];
 
 pub(super) fn run(args: &ExportArgs, folders: &Folders) -> u8 {
     if let Err(code) = folders.check() {
@@ -39,8 +45,10 @@ fn export(folder: &Path, folders: &Folders) -> io::Result<usize> {
         + copy(&folders.spec, &folder.join("spec"))?;
     let adapters = folder.join("adapters");
     fs::create_dir_all(&adapters)?;
-    fs::write(adapters.join("README.md"), ADAPTERS)?;
-    Ok(copied + 1)
+    for (name, text) in ADAPTERS {
+        fs::write(adapters.join(name), text)?;
+    }
+    Ok(copied + ADAPTERS.len())
 }
 
 /// Copies a folder with all that is in it; gives the number of files.
