@@ -36,8 +36,11 @@ pub(crate) fn places() -> Result<Places, String> {
         fixtures: concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures").into(),
         spec: concat!(env!("CARGO_MANIFEST_DIR"), "/../spec").into(),
     };
-    if checkout.fixtures.is_dir() && checkout.spec.is_dir() {
-        return Ok(checkout);
+    if let (Ok(fixtures), Ok(spec)) = (
+        checkout.fixtures.canonicalize(),
+        checkout.spec.canonicalize(),
+    ) {
+        return Ok(Places { fixtures, spec });
     }
     if FILES.is_empty() {
         return Err(format!(
