@@ -89,11 +89,8 @@ class Device:
         self.agent.ack(int(request["pos"]))
 
     def do_fence(self, request: dict) -> object:
-        def done(is_there: bool) -> None:
-            result = {"ok": {}} if is_there else {"err": {"code": "NOT_CONNECTED", "text": "the session ended"}}
-            self.lines.say({"id": request["id"], **result})
-
-        self.agent.fence(done)
+        gone = {"err": {"code": "NOT_CONNECTED", "text": "the session ended"}}
+        self.agent.fence(lambda is_there: self.lines.say({"id": request["id"], **({"ok": {}} if is_there else gone)}))
         return LATER
 
     def do_state(self, request: dict) -> dict:

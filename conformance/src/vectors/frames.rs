@@ -97,8 +97,8 @@ pub(super) async fn check<C: Codec>(
         let ids = proves.iter().map(String::as_str);
         let of_body: Vec<&str> = ids.filter(|id| !procedure.contains(id)).collect();
         let right = whole(codec, vector, &of_body).await?;
-        questions += 2 + split(codec, vector, &right).await?;
         byte_by_byte(codec, vector).await?;
+        questions += 2 + split(codec, vector, &right).await?;
     }
     if can_encode {
         questions += 1;
@@ -151,27 +151,21 @@ async fn byte_by_byte<C: Codec>(codec: &C, vector: &FrameVector) -> Result<(), T
     };
     let pieces: Vec<&[u8]> = start.chunks(1).collect();
     let asked = ask(codec, "decode", vector.decode(&pieces)).await?;
-    let wrong = frames(&asked, vector, 0, &[INCOMPLETE], &Json::Null).err();
-    let rest = asked
-        .answer
-        .get("rest")
-        .and_then(Json::as_str)
-        .and_then(unhex);
-    let wrong = wrong.or_else(|| {
-        let got = rest.as_ref().map_or_else(
-            || "nothing".to_owned(),
-            |rest| format!("{} bytes", rest.len()),
-        );
-        let is_kept = rest.as_deref() == Some(start);
-        (!is_kept).then(|| {
-            let expected = format!("the {} bytes that were given", start.len());
-            Wrong::new(FailureClass::BrokenFraming, "rest", expected, got)
-        })
-    });
-    match wrong {
-        Some(wrong) => Err(asked.blame(wrong.proving([INCOMPLETE])).into()),
-        None => Ok(()),
+    if let Err(wrong) = frames(&asked, vector, 0, &[INCOMPLETE], &Json::Null) {
+        return Err(asked.blame(wrong.proving([INCOMPLETE])).into());
     }
+    let rest = asked.answer.get("rest").and_then(Json::as_str);
+    let rest = rest.and_then(unhex);
+    if rest.as_deref() == Some(start) {
+        return Ok(());
+    }
+    let expected = format!("the {} bytes that were given", start.len());
+    let got = rest.map_or_else(
+        || "nothing".to_owned(),
+        |rest| format!("{} bytes", rest.len()),
+    );
+    let wrong = Wrong::new(FailureClass::BrokenFraming, "rest", expected, got);
+    Err(asked.blame(wrong.proving([INCOMPLETE, SPLIT])).into())
 }
 
 /// The bytes of the fixture, or others that mean the same: encodings are not canonical.

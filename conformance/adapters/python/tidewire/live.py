@@ -175,7 +175,7 @@ class Live:
         return any(item["name"] == "PING" for item in self.pending.values())
 
     def _credit(self) -> None:
-        #= spec/10-control.md#credit
+        #= spec/10-control.md#flow-of-entries
         ## [CTL-026] A client whose app takes its entries MUST raise the event limit before it is used up.
         window = self.options["event_limit"]
         if window and self.event_limit - self.received <= window // 2:
