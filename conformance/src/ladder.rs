@@ -19,11 +19,31 @@ const SUMMARY_KEPT: usize = 240;
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Step { line: usize },
-    Sent { actor: usize, frame: RawFrame },
-    SentBytes { actor: usize, bytes: Vec<u8> },
-    Received { actor: usize, frame: RawFrame },
-    Note { actor: Option<usize>, text: String },
+    Step {
+        line: usize,
+    },
+    Sent {
+        actor: usize,
+        frame: RawFrame,
+    },
+    SentBytes {
+        actor: usize,
+        bytes: Vec<u8>,
+    },
+    Received {
+        actor: usize,
+        frame: RawFrame,
+    },
+    /// A line between the runner and the adapter of an actor: `sent` by the adapter or received by it.
+    Adapter {
+        actor: usize,
+        direction: Direction,
+        text: String,
+    },
+    Note {
+        actor: Option<usize>,
+        text: String,
+    },
 }
 
 /// The events of a case.
@@ -64,6 +84,19 @@ impl Ladder {
                 length: bytes.len(),
                 hex: hex(bytes.get(..BYTES_KEPT).unwrap_or(bytes)),
             },
+            Event::Adapter {
+                actor,
+                direction,
+                text,
+            } => {
+                let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+                Shown::Adapter {
+                    actor: name(*actor),
+                    direction: *direction,
+                    name: word.to_owned(),
+                    text: clip(rest, SUMMARY_KEPT),
+                }
+            }
             Event::Note { actor, text } => Shown::Note {
                 actor: actor.map(name),
                 text: clip(text, SUMMARY_KEPT),

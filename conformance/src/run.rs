@@ -144,9 +144,15 @@ pub async fn run(
             ..set_up(testee, options).await?
         });
     }
-    let mut facts = match options.sdks.first() {
-        Some(sdk) => sdk.facts(),
-        None => stage.testee.facts(probe.as_ref()),
+    let mut facts = match options.sdks.as_slice() {
+        [] => stage.testee.facts(probe.as_ref()),
+        [first, rest @ ..] => {
+            let mut facts = first.facts();
+            for other in rest {
+                facts.name += &format!(" with {}", other.name());
+            }
+            facts
+        }
     };
     if let Some(mutant) = &options.mutant {
         facts.name += &format!(" with the mutant {}", mutant.id);
@@ -169,6 +175,9 @@ pub async fn run(
     };
     let mut reports = play_all(&plan, Arc::new(shared), lanes).await;
     reports.retain(|id, _| plan.chosen.contains(id));
+    for report in reports.values_mut() {
+        report.role = options.role();
+    }
     Ok(Report::new(
         reports.into_values().collect(),
         requirements,

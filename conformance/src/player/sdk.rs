@@ -16,6 +16,7 @@ use super::{Cast, Miss, Player};
 use crate::adapter::{Adapter, AdapterFault, AdapterPool, Answer, ClientEvents, Event as Told};
 use crate::ladder::{Event, Ladder};
 use crate::mutant::{Asked, Mutant, merge};
+use crate::report::Direction;
 use crate::sdk::gate::{Between, End, Gate, Seen};
 use crate::session::Session;
 use crate::value::{Scope, Val, hex};
@@ -253,9 +254,10 @@ impl SdkLink {
             None => vec![told],
         };
         for told in heard {
-            ladder.push(Event::Note {
-                actor: Some(actor),
-                text: format!("tells: {}", told.describe()),
+            ladder.push(Event::Adapter {
+                actor,
+                direction: Direction::Sent,
+                text: told.describe(),
             });
             self.told.push_back(told);
         }
@@ -385,7 +387,11 @@ impl Player<'_> {
             return Err(Miss::harness("the arguments of an op are an object"));
         };
         let shown = shown(op, &arguments);
-        self.note(Some(actor), format!("asks: {shown}"));
+        self.ladder.push(Event::Adapter {
+            actor,
+            direction: Direction::Received,
+            text: shown,
+        });
         let link = self.sdk_mut(actor)?;
         let Some(client) = &link.client else {
             return Err(Miss::harness("this client is not open"));

@@ -83,6 +83,7 @@ fn traces(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             continue;
         };
         heading(out, case)?;
+        writeln!(out)?;
         for line in evidence.lines(true) {
             ladder_line(out, &in_line(&line, 400))?;
         }
@@ -92,11 +93,14 @@ fn traces(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 }
 
 fn heading(out: &mut dyn Write, case: &CaseReport) -> io::Result<()> {
-    let excused = case.overlay.as_ref().map(|overlay| overlay.kind.name());
-    let word = excused.unwrap_or(case.verdict.name()).to_uppercase();
-    let color = paint(case.verdict);
+    let overlay = case.overlay.as_ref().map(|overlay| overlay.kind.name());
+    let word = overlay.unwrap_or(case.verdict.name()).to_uppercase();
+    let color = match overlay {
+        Some(_) => BAD,
+        None => paint(case.verdict),
+    };
     let id = in_line(&case.id, 200);
-    writeln!(out, "{color}{word}{color:#} {BOLD}{id}{BOLD:#}")
+    write!(out, "{color}{word}{color:#} {BOLD}{id}{BOLD:#}")
 }
 
 fn failures(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()> {
@@ -112,6 +116,7 @@ fn failures(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()
     let full = if style.trace_all { bad.len() } else { IN_FULL };
     for case in bad.iter().take(full) {
         heading(out, case)?;
+        writeln!(out)?;
         for line in told(report, case) {
             let text = &line.text;
             let color = match line.label {
@@ -129,10 +134,8 @@ fn failures(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()
         writeln!(out)?;
     }
     for case in bad.iter().skip(full) {
-        let color = paint(case.verdict);
-        let word = case.verdict.name().to_uppercase();
-        let (id, short) = (in_line(&case.id, 200), in_short(case));
-        writeln!(out, "{color}{word}{color:#} {BOLD}{id}{BOLD:#}: {short}")?;
+        heading(out, case)?;
+        writeln!(out, ": {}", in_short(case))?;
     }
     if bad.len() > full {
         let more = bad.len() - full;

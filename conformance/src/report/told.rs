@@ -10,6 +10,8 @@ pub(super) struct Told {
     pub(super) text: String,
 }
 
+/// The sentences of a case that are shown where the step that failed has none of its own.
+const ABOUT: usize = 3;
 /// The width of the labels.
 const LABEL: usize = 10;
 
@@ -72,7 +74,12 @@ pub(super) fn told(report: &Report, case: &CaseReport) -> Vec<Told> {
             &format!("{variant} ({failed} of {all} results failed)"),
         );
     }
-    for (about, requirement) in report.sentences(case) {
+    let mut left_out = 0;
+    for (number, (about, requirement)) in report.sentences(case).enumerate() {
+        if about == About::Case && number >= ABOUT {
+            left_out += 1;
+            continue;
+        }
         let label = match about {
             About::Step => "sentence",
             About::OneOfStep => "proves",
@@ -85,6 +92,9 @@ pub(super) fn told(report: &Report, case: &CaseReport) -> Vec<Told> {
             label,
             &format!("[{id}] ({role}; {observed}) {sentence} (spec/{file}#{anchor})"),
         );
+    }
+    if left_out > 0 {
+        tell("about", &format!("and {left_out} more sentences"));
     }
     tell("likely", failure.class.text());
     if !failure.at.is_empty() {

@@ -73,7 +73,7 @@ function failureParts(entry, result, failure) {
 
 /** Two texts, with what only one of them has set off. */
 function differing(expected, got) {
-  if (!expected || !got || expected.length + got.length > 2 * LONG) return [long(expected || "nothing"), long(got)];
+  if (!expected || !got || expected === got || expected.length + got.length > 2 * LONG) return [long(expected || "nothing"), long(got)];
   let head = 0;
   while (head < Math.min(expected.length, got.length) && expected[head] === got[head]) head += 1;
   let tail = 0;

@@ -74,14 +74,24 @@ function rungOf(event, lanes, place, peer, failure, button) {
       return h("div", { class: `rung arrow raw ${way} ${event.direction}`, ...span, title: event.hex },
         h("span", { class: "label" }, h("b", {}, `${event.length} bytes`), h("small", {}, ` ${event.hex.slice(0, 16)}${event.length > 8 ? "…" : ""}`)),
         h("span", { class: "line" }));
-    case "adapter":
-      return h("p", { class: `rung call ${event.direction}`, "--from": own + 1 },
-        h("b", {}, visible(event.name)), " ", visible(event.text));
+    case "adapter": {
+      const call = beside("call", event, own, other, lanes);
+      call.classList.add(event.direction);
+      call.title = visible(event.text);
+      call.append(h("b", {}, visible(event.name)), " ", visible(event.text === "{}" ? "" : event.text));
+      return call;
+    }
     default: {
       if (!event.actor) return h("p", { class: "rung note all" }, visible(event.text));
-      // The text stands beside the lane, on the side where there is room.
-      const late = own > other;
-      return h("p", { class: `rung note ${late ? "late" : ""}`, "--from": own + 1, "--wide": late ? own + 1 : lanes.length - own }, visible(event.text));
+      const note = beside("note", event, own, other, lanes);
+      note.append(visible(event.text));
+      return note;
     }
   }
+}
+
+/** A text that stands beside the lane of its actor, on the side where there is room. */
+function beside(kind, event, own, other, lanes) {
+  const late = own > other;
+  return h("p", { class: `rung ${kind} ${late ? "late" : ""}`, "--from": own + 1, "--wide": late ? own + 1 : lanes.length - own });
 }
