@@ -31,6 +31,6 @@ pub use more::{DeliveryState, Device, StatusCounts};
 pub use store::{
     FileStore, HistoryCursor, HistoryEntry, HistoryQuery, MemoryStore, Store, StoreError,
 };
-pub use tidewire_codec::{Class, Code, Feature, Frame, GroupFlags, Permissions, proto};
+pub use tidewire_codec::{Class, Code, Feature, Frame, FrameType, GroupFlags, Permissions, proto};
 pub use token::{TokenError, TokenFuture, TokenSource};
 pub use tracker::{MessageState, MessageStatus};

@@ -37,6 +37,19 @@ impl Arguments {
         number.ok_or_else(|| bad(format!("{key} is no number of 32 bits")))
     }
 
+    /// A number of 64 bits, as a number or in decimal digits, 0 where there is none.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn long(&self, key: &str) -> Result<u64, (String, String)> {
+        let number = match self.0.get(key) {
+            None => Some(0),
+            Some(Value::String(digits)) => digits.parse().ok(),
+            Some(other) => other.as_u64(),
+        };
+        number.ok_or_else(|| bad(format!("{key} is no number of 64 bits")))
+    }
+
     /// Bytes in hex, none where there are none.
     ///
     /// # Errors

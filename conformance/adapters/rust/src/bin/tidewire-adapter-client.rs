@@ -139,7 +139,7 @@ async fn open(request: &Arguments) -> Result<(Client, Events, Option<PathBuf>), 
         builder = builder.server_name(name);
     }
     if request.0.contains_key("seed") {
-        builder = builder.seed(u64::from(request.number("seed")?));
+        builder = builder.seed(request.long("seed")?);
     }
     if request.0.contains_key("features") {
         let named = request.list("features").filter_map(Value::as_str);
@@ -173,13 +173,13 @@ async fn done(client: &Client, request: &Arguments, clock: Option<&Path>) -> Don
             client.enqueue_unchecked(message).await.map(|_| json!({})).map_err(refused)
         }
         "ack" => {
-            let pos = request.text("pos").parse().map_err(|_| bad("pos is no number"))?;
-            client.ack(Pos(pos)).await.map(nothing).map_err(refused)
+            let pos = Pos(request.long("pos")?);
+            client.ack(pos).await.map(nothing).map_err(refused)
         }
         "fence" => client.fence().await.map(nothing).map_err(refused),
         "token" => client.set_token(request.text("token").to_owned()).await.map(nothing).map_err(refused),
         "clock" => {
-            let by = Duration::from_millis(u64::from(request.number("advance_ms")?));
+            let by = Duration::from_millis(request.long("advance_ms")?);
             let now = client.advance(by).await.map_err(refused)?;
             if let Some(clock) = clock {
                 std::fs::write(clock, now.to_string()).map_err(bad)?;
