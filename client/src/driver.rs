@@ -314,8 +314,9 @@ impl Driver {
         self.settle_with_server().await;
     }
 
-    /// Does everything that is due now.
+    /// Does everything that is due now. What the app is told is stored before; that it was told, afterwards.
     async fn settle(&mut self) {
+        self.pump().await;
         self.hand_over();
         self.pump().await;
     }

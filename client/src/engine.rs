@@ -266,20 +266,13 @@ impl Engine {
 
     /// The next event for the app. With this call it counts as handed over.
     pub fn next_event(&mut self) -> Option<Event> {
-        let event = loop {
-            match self.queue.pop()? {
-                queue::Item::Event(event, logged) => {
-                    if let Some(logged) = logged {
-                        self.confirm(logged);
-                    }
-                    break event;
-                }
-                queue::Item::Silent(logged) => self.confirm(logged),
-                queue::Item::Fence(ticket) => self.reply(ticket, Ok(Answer::Done)),
+        loop {
+            let item = self.queue.pop()?;
+            self.unsettled = true;
+            if let Some(event) = self.hand_over(item) {
+                return Some(event);
             }
-        };
-        self.unsettled = true;
-        Some(event)
+        }
     }
 
     /// True if [`next_event`](Engine::next_event) has one.
@@ -343,13 +336,8 @@ impl Engine {
         self.outbox_expired();
         self.timers();
         while let Some(item) = self.queue.pop_silent() {
-            match item {
-                queue::Item::Event(_, Some(logged)) | queue::Item::Silent(logged) => {
-                    self.confirm(logged)
-                }
-                queue::Item::Event(_, None) => {}
-                queue::Item::Fence(ticket) => self.reply(ticket, Ok(Answer::Done)),
-            }
+            // What is an event here has nobody to go to.
+            let _ = self.hand_over(item);
         }
         if self.position_changed {
             self.position_changed = false;
@@ -359,6 +347,29 @@ impl Engine {
             self.acknowledge();
             self.give_credit();
             self.transmit();
+        }
+    }
+
+    /// What follows when an item leaves the queue, and the event for the app.
+    fn hand_over(&mut self, item: queue::Item) -> Option<Event> {
+        match item {
+            queue::Item::Event(mut event, logged) => {
+                if let Some(mut logged) = logged {
+                    if let Event::Entry(entry) = &mut event {
+                        self.follow(entry, &mut logged.changes);
+                    }
+                    self.confirm(logged);
+                }
+                Some(event)
+            }
+            queue::Item::Silent(logged) => {
+                self.confirm(logged);
+                None
+            }
+            queue::Item::Fence(ticket) => {
+                self.reply(ticket, Ok(Answer::Done));
+                None
+            }
         }
     }
 

@@ -36,7 +36,8 @@ pub enum Event {
     Synced,
     /// Entries may be lost to this device: an app that shows a history says so.
     Missing,
-    /// A new entry of the log of the user, each once while the client lives. After a crash the last ones may come again.
+    /// A new entry of the log of the user, in order. Each comes once; after a crash, or with manual ACK after a cut, what was
+    /// not stored comes again.
     Entry(Entry),
     /// A message was accepted.
     Accepted {

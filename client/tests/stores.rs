@@ -1,9 +1,6 @@
 //! The contract with a store, held by each of them, and what a folder keeps through crashes.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +8,20 @@ use std::path::Path;
 use bytes::Bytes;
 use tempfile::tempdir;
 use tidewire_client::store::{Change, Entry, Position, Queued, Sent, Tried};
-use tidewire_client::{Conversation, FileStore, FrameType, HistoryQuery, MemoryStore, Store, StoreError, proto};
+use tidewire_client::{
+    Conversation, FileStore, FrameType, HistoryQuery, MemoryStore, Store, StoreError, proto,
+};
 
 fn queued(id: u64) -> Change {
     let body = Bytes::from(vec![0; 10]);
-    Change::Queued(Queued { id, frame_type: 0x0201, body, since_ms: id, tried: false, label: format!("l{id}") })
+    Change::Queued(Queued {
+        id,
+        frame_type: 0x0201,
+        body,
+        since_ms: id,
+        tried: false,
+        label: format!("l{id}"),
+    })
 }
 
 fn entry(user: &str, msg_id: u64) -> Change {
@@ -36,7 +42,11 @@ fn entry(user: &str, msg_id: u64) -> Change {
 
 /// Ids of a conversation, newest first, by pages of `limit`.
 fn pages(store: &mut impl Store, user: &str, limit: usize) -> Vec<u64> {
-    let mut query = HistoryQuery { conversation: Some(Conversation::user(user)), before: None, limit };
+    let mut query = HistoryQuery {
+        conversation: Some(Conversation::user(user)),
+        before: None,
+        limit,
+    };
     let mut ids = Vec::new();
     loop {
         let page = store.history(&query).unwrap();
@@ -48,16 +58,45 @@ fn pages(store: &mut impl Store, user: &str, limit: usize) -> Vec<u64> {
 
 /// What every store does. `reopen` gives the store of the next process.
 fn contract<S: Store>(mut store: S, reopen: impl Fn(S) -> S) {
-    store.commit(&[Change::Device(Bytes::from(vec![7; 16]))]).unwrap();
+    store
+        .commit(&[Change::Device(Bytes::from(vec![7; 16]))])
+        .unwrap();
     store.commit(&[queued(1), queued(2), queued(3)]).unwrap();
-    store.commit(&[Change::Done(1), Change::Tried(Tried { id: 2, tried: true })]).unwrap();
-    store.commit(&[Change::Position(Position { epoch: 5, pos: 9, base: 2 }), entry("bob", 1), entry("carol", 2)]).unwrap();
-    let sent = Sent { user: Some("bob".to_owned()), msg_id: 4, label: Some("l".to_owned()), state: 2, ..Sent::default() };
-    store.commit(&[Change::Sent(sent), entry("bob", 3)]).unwrap();
+    store
+        .commit(&[Change::Done(1), Change::Tried(Tried { id: 2, tried: true })])
+        .unwrap();
+    store
+        .commit(&[
+            Change::Position(Position {
+                epoch: 5,
+                pos: 9,
+                base: 2,
+            }),
+            entry("bob", 1),
+            entry("carol", 2),
+        ])
+        .unwrap();
+    let sent = Sent {
+        user: Some("bob".to_owned()),
+        msg_id: 4,
+        label: Some("l".to_owned()),
+        state: 2,
+        ..Sent::default()
+    };
+    store
+        .commit(&[Change::Sent(sent), entry("bob", 3)])
+        .unwrap();
     for _ in 0..2 {
         let changes = store.load().unwrap().to_changes();
         assert_eq!(changes[0], Change::Device(Bytes::from(vec![7; 16])));
-        assert_eq!(changes[1], Change::Position(Position { epoch: 5, pos: 9, base: 2 }));
+        assert_eq!(
+            changes[1],
+            Change::Position(Position {
+                epoch: 5,
+                pos: 9,
+                base: 2
+            })
+        );
         let outbox: Vec<_> = changes
             .iter()
             .filter_map(|change| match change {
@@ -66,7 +105,11 @@ fn contract<S: Store>(mut store: S, reopen: impl Fn(S) -> S) {
             })
             .collect();
         assert_eq!(outbox, [(2, true, "l2"), (3, false, "l3")]);
-        assert!(changes.iter().any(|change| matches!(change, Change::Sent(sent) if sent.msg_id == 4)));
+        assert!(
+            changes
+                .iter()
+                .any(|change| matches!(change, Change::Sent(sent) if sent.msg_id == 4))
+        );
         assert_eq!(pages(&mut store, "bob", 1), [3, 1]);
         assert_eq!(pages(&mut store, "carol", 10), [2]);
         store = reopen(store);
@@ -92,7 +135,10 @@ fn a_folder_keeps_the_contract() {
 fn a_folder_is_for_one_client() {
     let folder = tempdir().unwrap();
     let first = FileStore::open(folder.path()).unwrap();
-    assert_eq!(FileStore::open(folder.path()).unwrap_err(), StoreError::InUse);
+    assert_eq!(
+        FileStore::open(folder.path()).unwrap_err(),
+        StoreError::InUse
+    );
     drop(first);
     FileStore::open(folder.path()).unwrap();
 }
@@ -127,7 +173,14 @@ fn a_crash_at_any_byte_keeps_what_was_committed() {
                 Err(error) => panic!("{error} at {cut} + {fill}"),
             };
             let outbox = store.load().unwrap().to_changes();
-            assert_eq!(outbox.iter().filter(|change| matches!(change, Change::Queued(_))).count(), committed, "{cut}");
+            assert_eq!(
+                outbox
+                    .iter()
+                    .filter(|change| matches!(change, Change::Queued(_)))
+                    .count(),
+                committed,
+                "{cut}"
+            );
             assert_eq!(pages(&mut store, "bob", 10).len(), committed);
             store.commit(&[queued(9)]).unwrap();
             drop(store);
@@ -146,9 +199,15 @@ fn damage_is_an_error_and_no_loss() {
     let mut bytes = fs::read(log(folder.path())).unwrap();
     bytes[20] ^= 1;
     fs::write(log(folder.path()), &bytes).unwrap();
-    assert!(matches!(FileStore::open(folder.path()), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        FileStore::open(folder.path()),
+        Err(StoreError::Damaged(_))
+    ));
     fs::write(log(folder.path()), b"something else entirely").unwrap();
-    assert!(matches!(FileStore::open(folder.path()), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        FileStore::open(folder.path()),
+        Err(StoreError::Damaged(_))
+    ));
 }
 
 #[test]
@@ -157,7 +216,12 @@ fn a_file_that_is_mostly_old_is_written_anew() {
     let mut store = FileStore::open(folder.path()).unwrap().keep_history(100);
     let big = |id: u64| {
         let body = Bytes::from(vec![1; 50_000]);
-        Change::Queued(Queued { id, frame_type: 0x0201, body, ..Queued::default() })
+        Change::Queued(Queued {
+            id,
+            frame_type: 0x0201,
+            body,
+            ..Queued::default()
+        })
     };
     let mut longest = 0;
     for id in 1..=400 {

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde_json::{Map, Value as Json};
 
@@ -43,7 +44,10 @@ fn field_json(field: &FieldDescriptor, value: &Value) -> Json {
 /// # Errors
 /// A field that the message has not, or a value that does not fit it.
 pub(crate) fn from_json(body: Json, message: &MessageDescriptor) -> Result<DynamicMessage, String> {
-    DynamicMessage::deserialize(message.clone(), to_proto_json(body, message)?)
+    let written = DynamicMessage::deserialize(message.clone(), to_proto_json(body, message)?)
+        .map_err(|error| format!("body: {error}"))?;
+    // A zero that is written out is the same as none where the field has no presence; the encoding knows where.
+    DynamicMessage::decode(message.clone(), written.encode_to_vec().as_slice())
         .map_err(|error| format!("body: {error}"))
 }
 

@@ -1,19 +1,19 @@
 //! Entries of the log: each once, in order, and none left out unseen.
 
 use prost::Message as _;
-use tidewire_codec::{Flags, Frame, FrameType, RawFrame, Violation};
+use tidewire_codec::{Flags, Frame, RawFrame, Violation};
 
 use super::live::{Breach, breach};
 use super::queue::Logged;
 use super::session::{Gap, Stage};
 use super::{Engine, Phase};
-use crate::entry::Entry;
+use crate::entry::{Entry, StatusEntry};
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::ids::Conversation;
 use crate::store::Change;
 use crate::store::records::{self, to_fields};
-use crate::tracker::MessageState;
+use crate::tracker::{MessageState, MessageStatus};
 
 /// A gap that stays after so many answers is not closed by another one; a new connection may help.
 const ASKED: u32 = 3;
@@ -64,14 +64,13 @@ impl Engine {
         //# [SND-043] A client MUST take an entry whose prev_pos is above its own position as a gap and ask for the
         //# missing with SYNC.
         if prev_pos > self.seen {
-            self.gap_before(prev_pos);
+            self.gap();
             return Ok(());
         }
         self.seen = pos;
         let generation = self.generation;
         let mut changes = Vec::new();
-        let event =
-            body.and_then(|body| self.entry_event(body, frame.frame_type, frame, &mut changes));
+        let event = body.and_then(|body| self.entry_event(body, frame, &mut changes));
         let logged = Logged {
             pos,
             generation,
@@ -86,17 +85,16 @@ impl Engine {
 
     /// What the app is told, and what is stored once it has it.
     fn entry_event(
-        &mut self,
+        &self,
         body: Frame,
-        frame_type: FrameType,
         frame: &RawFrame,
         changes: &mut Vec<Change>,
     ) -> Option<Event> {
-        let mut entry = Entry::from_frame(body)?.seen_by(&self.user);
+        let entry = Entry::from_frame(body)?.seen_by(&self.user);
         if !self.config.manual_ack {
             let (user, group) = to_fields(entry.conversation());
+            let frame_type = u32::from(frame.frame_type.0);
             let body = frame.body.clone();
-            let frame_type = u32::from(frame_type.0);
             changes.push(Change::Entry(records::Entry {
                 frame_type,
                 body,
@@ -104,41 +102,24 @@ impl Engine {
                 group,
             }));
         }
-        match &mut entry {
+        Some(Event::Entry(entry))
+    }
+
+    /// Follows what an entry says of own messages, now that the app gets it. What is told twice changes nothing.
+    pub(super) fn follow(&mut self, entry: &mut Entry, changes: &mut Vec<Change>) {
+        match entry {
             Entry::Message(message) if message.from() == self.user => {
-                let online_only = false;
                 let (conversation, id) = (message.conversation(), message.id());
                 self.tracker.accepted(
                     conversation,
                     id,
                     None,
                     MessageState::Accepted,
-                    online_only,
+                    false,
                     changes,
                 );
             }
-            Entry::Status(status) => {
-                let (by, id) = (status.by().to_owned(), status.id());
-                let conversation = status.conversation().clone();
-                let with_oneself = conversation == Conversation::User(self.user.clone());
-                status.messages = match status.state() {
-                    // A mark of another own device speaks of the messages of others.
-                    Some(MessageState::Read) if by == self.user => Vec::new(),
-                    Some(MessageState::Delivered) if by == self.user && !with_oneself => Vec::new(),
-                    Some(state @ (MessageState::Delivered | MessageState::Read)) => self
-                        .tracker
-                        .watermark(&conversation, &by, state, id, changes),
-                    Some(state @ (MessageState::Failed | MessageState::Expired)) => {
-                        let in_group = matches!(conversation, Conversation::Group(_));
-                        let member = Some(by.as_str()).filter(|by| in_group && !by.is_empty());
-                        self.tracker
-                            .ended(&conversation, id, state, member, changes)
-                            .into_iter()
-                            .collect()
-                    }
-                    Some(MessageState::Accepted) | None => Vec::new(),
-                };
-            }
+            Entry::Status(status) => status.messages = self.follow_status(status, changes),
             Entry::Expired(expired) => {
                 let (conversation, id) = (expired.conversation().clone(), expired.id());
                 expired.message =
@@ -147,11 +128,36 @@ impl Engine {
             }
             _ => {}
         }
-        Some(Event::Entry(entry))
+    }
+
+    fn follow_status(
+        &mut self,
+        status: &StatusEntry,
+        changes: &mut Vec<Change>,
+    ) -> Vec<MessageStatus> {
+        let (conversation, by, id) = (status.conversation(), status.by(), status.id());
+        let with_oneself = *conversation == Conversation::User(self.user.clone());
+        match status.state() {
+            // A mark of another own device speaks of the messages of others.
+            Some(MessageState::Read) if by == self.user => Vec::new(),
+            Some(MessageState::Delivered) if by == self.user && !with_oneself => Vec::new(),
+            Some(state @ (MessageState::Delivered | MessageState::Read)) => {
+                self.tracker.watermark(conversation, by, state, id, changes)
+            }
+            Some(state @ (MessageState::Failed | MessageState::Expired)) => {
+                let in_group = matches!(conversation, Conversation::Group(_));
+                let member = Some(by).filter(|by| in_group && !by.is_empty());
+                self.tracker
+                    .ended(conversation, id, state, member, changes)
+                    .into_iter()
+                    .collect()
+            }
+            Some(MessageState::Accepted) | None => Vec::new(),
+        }
     }
 
     /// Entries are missing. What comes meanwhile comes again, in order.
-    fn gap_before(&mut self, _prev_pos: u64) {
+    fn gap(&mut self) {
         let Some(session) = &mut self.session else {
             return;
         };

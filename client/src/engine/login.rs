@@ -107,8 +107,11 @@ impl Engine {
             let margin = RENEW_MS.min(ttl / 10);
             self.now.plus(ttl.saturating_sub(margin))
         });
+        let had_position = self.position.is_some();
         let resumed = self.resume(&ok);
         self.user = ok.user;
+        // Before anything new is stored, so that what is acknowledged once more is what was before.
+        self.acknowledge();
         self.tell(Event::Connected {
             resumed,
             user: self.user.clone(),
@@ -117,7 +120,7 @@ impl Engine {
         //= spec/20-login.md#resume
         //# [LGN-028] A client that is told GAP MUST take the entries from oldest_pos on as new and tell its user that
         //# entries before may be missing.
-        if resumed == Resumed::Gap {
+        if had_position && resumed != Resumed::Resumed {
             self.tell(Event::Missing);
         }
         if self.config.grease {
@@ -136,6 +139,9 @@ impl Engine {
     fn resume(&mut self, ok: &proto::LoginOk) -> Resumed {
         match (ok.resume(), self.position) {
             (proto::ResumeResult::Resumed, Some(position)) if position.epoch == ok.epoch => {
+                // What the app has not taken, or not stored, comes again.
+                self.queue.drop_logged();
+                self.seen = position.pos;
                 Resumed::Resumed
             }
             (told, position) => {
@@ -144,10 +150,8 @@ impl Engine {
                 //# on as new.
                 self.restart_at(ok.epoch, ok.oldest_pos.saturating_sub(1));
                 match (told, position) {
-                    (proto::ResumeResult::Gap, _) => Resumed::Gap,
-                    // Whoever had a position and is told to start anew may have lost something.
-                    (proto::ResumeResult::Fresh, None) | (_, None) => Resumed::Fresh,
-                    (_, Some(_)) => Resumed::Gap,
+                    (proto::ResumeResult::Fresh, _) | (_, None) => Resumed::Fresh,
+                    _ => Resumed::Gap,
                 }
             }
         }

@@ -106,6 +106,17 @@ impl Queue {
         Some(item)
     }
 
+    /// Entries that the app has not taken come again: they are as good as never received.
+    pub(super) fn drop_logged(&mut self) {
+        let events = &mut self.events;
+        self.items.retain(|item| {
+            let logged = matches!(item, Item::Event(_, Some(_)) | Item::Silent(_));
+            *events -= usize::from(matches!(item, Item::Event(_, Some(_))));
+            !logged
+        });
+        self.logged = 0;
+    }
+
     /// What stands in front and needs no app; everything where nobody listens.
     pub(super) fn pop_silent(&mut self) -> Option<Item> {
         match self.items.front()? {

@@ -9,16 +9,16 @@
 mod server;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
 use server::{PATIENCE, Server, Wire, message, synced, until};
 use tidewire_client::{
-    Client, Code, ConnectError, Conversation, Entry, Error, Event, GroupChanges, HistoryQuery, Member, Message,
-    MessageState, NewGroup, Permissions, Pin, Receipts, Stop, TokenError, proto,
+    Client, Code, ConnectError, Conversation, Entry, Error, Event, GroupChanges, HistoryQuery,
+    Member, Message, MessageState, NewGroup, Permissions, Pin, Receipts, Stop, TokenError, proto,
 };
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 fn text(text: &str) -> Message {
@@ -31,9 +31,15 @@ async fn a_message_goes_there_and_its_states_come_back() {
     let (alice, mut of_alice) = server.client("alice").connect().await.unwrap();
     let (bob, mut of_bob) = server.client("bob").connect().await.unwrap();
     let receipt = alice.send(text("hello").label("first")).await.unwrap();
-    assert_eq!((receipt.label.as_str(), receipt.duplicate), ("first", false));
+    assert_eq!(
+        (receipt.label.as_str(), receipt.duplicate),
+        ("first", false)
+    );
     let got = message(&mut of_bob).await;
-    assert_eq!((got.text(), got.from(), got.id()), (Some("hello"), "alice", receipt.id));
+    assert_eq!(
+        (got.text(), got.from(), got.id()),
+        (Some("hello"), "alice", receipt.id)
+    );
     assert_eq!(got.conversation(), &Conversation::user("alice"));
     let state_is = |wanted: MessageState| {
         move |event| match event {
@@ -46,15 +52,29 @@ async fn a_message_goes_there_and_its_states_come_back() {
         }
     };
     until(&mut of_alice, state_is(MessageState::Delivered)).await;
-    bob.mark_read(Conversation::user("alice"), got.id(), true).await.unwrap();
+    bob.mark_read(Conversation::user("alice"), got.id(), true)
+        .await
+        .unwrap();
     until(&mut of_alice, state_is(MessageState::Read)).await;
-    let state = alice.message_state(Conversation::user("bob"), receipt.id, None).await.unwrap();
+    let state = alice
+        .message_state(Conversation::user("bob"), receipt.id, None)
+        .await
+        .unwrap();
     assert_eq!(state, Some(MessageState::Read));
-    let status = alice.status(Conversation::user("bob"), receipt.id).await.unwrap();
+    let status = alice
+        .status(Conversation::user("bob"), receipt.id)
+        .await
+        .unwrap();
     assert_eq!((status.total, status.read), (1, 1));
-    let refused = alice.send(Message::text("x").to_user("nobody")).await.unwrap_err();
+    let refused = alice
+        .send(Message::text("x").to_user("nobody"))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Some(Code::UNKNOWN_USER));
-    assert!(matches!(alice.send(Message::text("x")).await, Err(Error::Invalid(_))));
+    assert!(matches!(
+        alice.send(Message::text("x")).await,
+        Err(Error::Invalid(_))
+    ));
     assert_eq!(bob.devices().await.unwrap().len(), 1);
 }
 
@@ -68,7 +88,11 @@ async fn over_tls_and_websocket() {
         .connect()
         .await
         .unwrap();
-    let (_bob, mut of_bob) = server.client_at(&server.url("ws"), "bob").connect().await.unwrap();
+    let (_bob, mut of_bob) = server
+        .client_at(&server.url("ws"), "bob")
+        .connect()
+        .await
+        .unwrap();
     // More than a read and a WebSocket message hold at once.
     let long = "x".repeat(60_000);
     for number in 0..5 {
@@ -79,7 +103,11 @@ async fn over_tls_and_websocket() {
         assert!(got.text().unwrap().starts_with(&number.to_string()));
     }
     // Nobody vouches for the certificate of a development server.
-    let strangers = Client::builder(&server.url("tls")).token("t").start().await.unwrap();
+    let strangers = Client::builder(&server.url("tls"))
+        .token("t")
+        .start()
+        .await
+        .unwrap();
     let waiting = timeout(Duration::from_millis(300), strangers.0.connected()).await;
     assert!(waiting.is_err(), "no session without trust");
 }
@@ -88,7 +116,11 @@ async fn over_tls_and_websocket() {
 async fn nothing_is_lost_or_doubled_over_cuts_and_restarts_of_the_server() {
     let server = Server::start();
     let wire = Wire::to(&server).await;
-    let (alice, of_alice) = server.client_at(&wire.url, "alice").connect().await.unwrap();
+    let (alice, of_alice) = server
+        .client_at(&wire.url, "alice")
+        .connect()
+        .await
+        .unwrap();
     drop(of_alice);
     let (_bob, mut of_bob) = server.client_at(&wire.url, "bob").connect().await.unwrap();
     const COUNT: usize = 60;
@@ -121,15 +153,29 @@ async fn nothing_is_lost_or_doubled_over_cuts_and_restarts_of_the_server() {
 async fn the_outbox_and_the_history_survive_the_app() {
     let server = Server::start();
     let wire = Wire::to(&server).await;
-    let (alice, mut of_alice) = server.client_at(&wire.url, "alice").connect().await.unwrap();
+    let (alice, mut of_alice) = server
+        .client_at(&wire.url, "alice")
+        .connect()
+        .await
+        .unwrap();
     wire.down();
-    until(&mut of_alice, |event| matches!(event, Event::Disconnected { .. }).then_some(())).await;
-    let late = alice.enqueue(text("written offline").label("late")).await.unwrap();
+    until(&mut of_alice, |event| {
+        matches!(event, Event::Disconnected { .. }).then_some(())
+    })
+    .await;
+    let late = alice
+        .enqueue(text("written offline").label("late"))
+        .await
+        .unwrap();
     assert_eq!(alice.state().await.unwrap().outbox, ["late"]);
     alice.close().await;
     assert_eq!(late.accepted().await, Err(Error::Stopped(Stop::Closed)));
     wire.up();
-    let (alice, mut of_alice) = server.client_at(&wire.url, "alice").connect().await.unwrap();
+    let (alice, mut of_alice) = server
+        .client_at(&wire.url, "alice")
+        .connect()
+        .await
+        .unwrap();
     let label = until(&mut of_alice, |event| match event {
         Event::Accepted { receipt, .. } => Some(receipt.label),
         _ => None,
@@ -137,7 +183,9 @@ async fn the_outbox_and_the_history_survive_the_app() {
     .await;
     assert_eq!(label, "late");
     let history = alice.history(HistoryQuery::default()).await.unwrap();
-    assert!(matches!(&history[0].entry, Entry::Message(sent) if sent.text() == Some("written offline")));
+    assert!(
+        matches!(&history[0].entry, Entry::Message(sent) if sent.text() == Some("written offline"))
+    );
     // The other side gets it, also after it was away, and once.
     let (bob, mut of_bob) = server.client("bob").connect().await.unwrap();
     assert_eq!(message(&mut of_bob).await.from(), "alice");
@@ -151,7 +199,10 @@ async fn the_outbox_and_the_history_survive_the_app() {
         event => (event == Event::Synced).then_some(()),
     })
     .await;
-    let query = HistoryQuery { conversation: Some(Conversation::user("alice")), ..HistoryQuery::default() };
+    let query = HistoryQuery {
+        conversation: Some(Conversation::user("alice")),
+        ..HistoryQuery::default()
+    };
     assert_eq!(bob.history(query).await.unwrap().len(), 1);
 }
 
@@ -163,7 +214,10 @@ async fn groups() {
     let (bob, mut of_bob) = server.client("bob").connect().await.unwrap();
     let (carol, of_carol) = server.client("carol").connect().await.unwrap();
     drop(of_carol);
-    let team = alice.create_group(NewGroup::named("team").member("bob")).await.unwrap();
+    let team = alice
+        .create_group(NewGroup::named("team").member("bob"))
+        .await
+        .unwrap();
     let change = |wanted| {
         move |event| match event {
             Event::Entry(Entry::Group(group)) => (group.change() == wanted).then_some(group),
@@ -173,21 +227,51 @@ async fn groups() {
     let created = until(&mut of_bob, change(proto::GroupChange::Created)).await;
     assert_eq!((created.group(), created.name()), (team.id(), Some("team")));
     let group = alice.group(team.id());
-    let renamed = group.update(GroupChanges::new().name("crew")).await.unwrap();
+    let renamed = group
+        .update(GroupChanges::new().name("crew"))
+        .await
+        .unwrap();
     assert_eq!((renamed.rev(), renamed.name()), (2, "crew"));
-    let conflict = group.if_rev(1).update(GroupChanges::new().name("gang")).await.unwrap_err();
+    let conflict = group
+        .if_rev(1)
+        .update(GroupChanges::new().name("gang"))
+        .await
+        .unwrap_err();
     assert_eq!(conflict.code(), Some(Code::REVISION_CONFLICT));
-    group.set_pin(Some(Pin::new("1234", Permissions::DEFAULT).uses(1))).await.unwrap();
+    group
+        .set_pin(Some(Pin::new("1234", Permissions::DEFAULT).uses(1)))
+        .await
+        .unwrap();
     let joined = carol.group(team.id()).join("1234").await.unwrap();
     assert_eq!(joined.member_count(), 3);
-    alice.send(Message::text("all").to_group(team.id())).await.unwrap();
-    assert_eq!(message(&mut of_bob).await.conversation(), &Conversation::Group(team.id()));
-    group.set_permissions("bob", Permissions::DEFAULT | Permissions::MODERATE).await.unwrap();
+    alice
+        .send(Message::text("all").to_group(team.id()))
+        .await
+        .unwrap();
+    assert_eq!(
+        message(&mut of_bob).await.conversation(),
+        &Conversation::Group(team.id())
+    );
+    group
+        .set_permissions("bob", Permissions::DEFAULT | Permissions::MODERATE)
+        .await
+        .unwrap();
     group.remove(["carol"]).await.unwrap();
-    group.add([Member::new("carol").with(Permissions::RECV)]).await.unwrap();
+    group
+        .add([Member::new("carol").with(Permissions::RECV)])
+        .await
+        .unwrap();
     assert_eq!(group.get().await.unwrap().members().count(), 3);
     carol.group(team.id()).leave().await.unwrap();
-    assert_eq!(bob.groups().await.unwrap().iter().map(|group| group.name().to_owned()).collect::<Vec<_>>(), ["crew"]);
+    assert_eq!(
+        bob.groups()
+            .await
+            .unwrap()
+            .iter()
+            .map(|group| group.name().to_owned())
+            .collect::<Vec<_>>(),
+        ["crew"]
+    );
     group.delete().await.unwrap();
     until(&mut of_bob, change(proto::GroupChange::Deleted)).await;
     assert!(bob.groups().await.unwrap().is_empty());
@@ -198,19 +282,45 @@ async fn lives_end() {
     let server = Server::start();
     let (alice, mut of_alice) = server.client("alice").connect().await.unwrap();
     synced(&mut of_alice).await;
-    let short = alice.send(text("short").ttl(Duration::from_millis(50)).label("short")).await.unwrap();
+    let short = alice
+        .send(text("short").ttl(Duration::from_millis(50)).label("short"))
+        .await
+        .unwrap();
     let ended = until(&mut of_alice, |event| match event {
         Event::Entry(Entry::Expired(expired)) => Some(expired),
         _ => None,
     })
     .await;
     assert_eq!((ended.id(), ended.undelivered()), (short.id, 1));
-    assert_eq!(ended.message().and_then(|told| told.label.clone()).as_deref(), Some("short"));
+    assert_eq!(
+        ended
+            .message()
+            .and_then(|told| told.label.clone())
+            .as_deref(),
+        Some("short")
+    );
     let long = alice.send(text("long")).await.unwrap();
-    alice.set_expiry(Conversation::user("bob"), long.id, Duration::from_millis(10)).await.unwrap();
-    until(&mut of_alice, |event| matches!(event, Event::Entry(Entry::Expired(expired)) if expired.id() == long.id).then_some(())).await;
-    let online = alice.send(text("now or never").online_only()).await.unwrap();
-    assert_eq!((online.state, online.code), (MessageState::Failed, Some(Code::RECIPIENT_OFFLINE)));
+    alice
+        .set_expiry(
+            Conversation::user("bob"),
+            long.id,
+            Duration::from_millis(10),
+        )
+        .await
+        .unwrap();
+    until(&mut of_alice, |event| {
+        matches!(event, Event::Entry(Entry::Expired(expired)) if expired.id() == long.id)
+            .then_some(())
+    })
+    .await;
+    let online = alice
+        .send(text("now or never").online_only())
+        .await
+        .unwrap();
+    assert_eq!(
+        (online.state, online.code),
+        (MessageState::Failed, Some(Code::RECIPIENT_OFFLINE))
+    );
 }
 
 #[tokio::test]
@@ -225,9 +335,15 @@ async fn an_app_that_takes_nothing_stops_the_log_and_not_the_session() {
     }
     // Requests are answered all the while.
     assert_eq!(bob.devices().await.unwrap().len(), 1);
-    assert!(bob.state().await.unwrap().pos.0 < 40, "the server waits for the app");
+    assert!(
+        bob.state().await.unwrap().pos.0 < 40,
+        "the server waits for the app"
+    );
     for number in 0..COUNT {
-        assert_eq!(message(&mut of_bob).await.text(), Some(number.to_string().as_str()));
+        assert_eq!(
+            message(&mut of_bob).await.text(),
+            Some(number.to_string().as_str())
+        );
     }
 }
 
@@ -236,9 +352,19 @@ async fn large_contents_are_fetched_in_parts() {
     let server = Server::start();
     let (alice, of_alice) = server.client("alice").connect().await.unwrap();
     drop(of_alice);
-    let (bob, mut of_bob) = server.client("bob").max_frame(16_384).connect().await.unwrap();
-    let content: Bytes = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
-    alice.send(Message::bytes(content.clone()).to_user("bob")).await.unwrap();
+    let (bob, mut of_bob) = server
+        .client("bob")
+        .max_frame(16_384)
+        .connect()
+        .await
+        .unwrap();
+    let content: Bytes = (0..100_000_u32)
+        .map(|number| number.to_le_bytes()[0])
+        .collect();
+    alice
+        .send(Message::bytes(content.clone()).to_user("bob"))
+        .await
+        .unwrap();
     let got = message(&mut of_bob).await;
     assert!(got.content_omitted() && got.content().is_empty());
     assert_eq!(bob.content(got.pos().unwrap()).await.unwrap(), content);
@@ -248,19 +374,37 @@ async fn large_contents_are_fetched_in_parts() {
 async fn credentials_are_replaced_when_they_are_refused() {
     let server = Server::start();
     let token = server.new_token("alice", &json!({}));
-    let (alice, mut of_alice) =
-        Client::builder(&server.url("tcp")).token(token.clone()).store(server.store("alice")).connect().await.unwrap();
-    assert_eq!(server.admin("DELETE", "/v1/tokens", &json!({ "token": token })).0, 204);
+    let (alice, mut of_alice) = Client::builder(&server.url("tcp"))
+        .token(token.clone())
+        .store(server.store("alice"))
+        .connect()
+        .await
+        .unwrap();
+    assert_eq!(
+        server
+            .admin("DELETE", "/v1/tokens", &json!({ "token": token }))
+            .0,
+        204
+    );
     let code = until(&mut of_alice, |event| match event {
         Event::TokenNeeded { code } => code,
         _ => None,
     })
     .await;
     assert_eq!(code, Code::TOKEN_REVOKED);
-    assert!(matches!(alice.connected().await, Err(ConnectError::Credential(_))));
+    assert!(matches!(
+        alice.connected().await,
+        Err(ConnectError::Credential(_))
+    ));
     alice.set_token(server.token("alice")).await.unwrap();
-    until(&mut of_alice, |event| matches!(event, Event::Connected { .. }).then_some(())).await;
-    alice.reauth(server.new_token("alice", &json!({}))).await.unwrap();
+    until(&mut of_alice, |event| {
+        matches!(event, Event::Connected { .. }).then_some(())
+    })
+    .await;
+    alice
+        .reauth(server.new_token("alice", &json!({})))
+        .await
+        .unwrap();
     let others = alice.reauth(server.token("bob")).await.unwrap_err();
     assert_eq!(others.code(), Some(Code::BAD_TOKEN));
 }
@@ -269,24 +413,33 @@ async fn credentials_are_replaced_when_they_are_refused() {
 async fn a_source_of_credentials_is_asked_before_the_end() {
     let server = Server::start();
     let first = server.new_token("alice", &json!({ "ttl_ms": 2_000 }));
-    let (fresh, asked) = (server.token("alice"), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&asked);
+    let (fresh, asked) = (server.token("alice"), Arc::new(Notify::new()));
+    let asking = Arc::clone(&asked);
     let source = move || {
-        counted.fetch_add(1, Ordering::SeqCst);
+        asking.notify_one();
         let fresh = fresh.clone();
         async move { Ok::<_, TokenError>(Bytes::from(fresh)) }
     };
-    let builder = Client::builder(&server.url("tcp")).token(first.clone()).token_source(source);
+    let builder = Client::builder(&server.url("tcp"))
+        .token(first.clone())
+        .token_source(source);
     let (alice, mut of_alice) = builder.connect().await.unwrap();
     synced(&mut of_alice).await;
-    while asked.load(Ordering::SeqCst) == 0 {
-        // The answer takes a while; the next one then is behind the renewal.
-        alice.fence_with(&mut of_alice).await;
-    }
+    timeout(PATIENCE, asked.notified()).await.unwrap();
+    // By the end of the first fence the answer was sent to the server, by the end of the second the server took it.
     alice.fence_with(&mut of_alice).await;
-    assert_eq!(server.admin("DELETE", "/v1/tokens", &json!({ "token": first })).0, 204);
     alice.fence_with(&mut of_alice).await;
-    assert!(alice.state().await.unwrap().connected, "the session lives by the fresh one");
+    assert_eq!(
+        server
+            .admin("DELETE", "/v1/tokens", &json!({ "token": first }))
+            .0,
+        204
+    );
+    alice.fence_with(&mut of_alice).await;
+    assert!(
+        alice.state().await.unwrap().connected,
+        "the session lives by the fresh one"
+    );
     assert_eq!(alice.state().await.unwrap().attempts, 1);
 }
 
@@ -314,7 +467,10 @@ async fn whoever_is_turned_away_stays_away() {
     let (alice, mut of_alice) = server.client("alice").connect().await.unwrap();
     alice.logout(false).await.unwrap();
     let will_reconnect = until(&mut of_alice, |event| match event {
-        Event::Disconnected { reason, will_reconnect } => {
+        Event::Disconnected {
+            reason,
+            will_reconnect,
+        } => {
             assert_eq!(reason.unwrap().code, Code::LOGGED_OUT);
             Some(will_reconnect)
         }
@@ -322,10 +478,27 @@ async fn whoever_is_turned_away_stays_away() {
     })
     .await;
     assert!(!will_reconnect);
-    assert!(matches!(alice.send(text("late")).await, Err(Error::Stopped(Stop::Goaway(_)))));
-    let bad = Client::connect(&server.url("tcp"), "no such token").await.unwrap_err();
-    assert!(matches!(bad, ConnectError::Credential(refusal) if refusal.code == Code::TOKEN_INVALID));
-    for (url, token) in [("ftp://x", "t"), ("tcp://10.0.0.1:1", "t"), (server.url("tcp").as_str(), "")] {
-        assert!(matches!(Client::connect(url, token).await, Err(ConnectError::Build(_))), "{url}");
+    assert!(matches!(
+        alice.send(text("late")).await,
+        Err(Error::Stopped(Stop::Goaway(_)))
+    ));
+    let bad = Client::connect(&server.url("tcp"), "no such token")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(bad, ConnectError::Credential(refusal) if refusal.code == Code::TOKEN_INVALID)
+    );
+    for (url, token) in [
+        ("ftp://x", "t"),
+        ("tcp://10.0.0.1:1", "t"),
+        (server.url("tcp").as_str(), ""),
+    ] {
+        assert!(
+            matches!(
+                Client::connect(url, token).await,
+                Err(ConnectError::Build(_))
+            ),
+            "{url}"
+        );
     }
 }

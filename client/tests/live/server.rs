@@ -39,7 +39,14 @@ impl Server {
     pub(crate) fn start() -> Server {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("server");
-        let mut arguments = vec!["tidewire-server", "--dev", "--testing", "--log", "warn", "--data"];
+        let mut arguments = vec![
+            "tidewire-server",
+            "--dev",
+            "--testing",
+            "--log",
+            "warn",
+            "--data",
+        ];
         arguments.push(data.to_str().unwrap());
         for listener in ["--listen", "--ws-listen", "--tls-listen", "--admin-listen"] {
             arguments.extend([listener, "127.0.0.1:0"]);
@@ -55,12 +62,23 @@ impl Server {
         let mut line = String::new();
         while !line.contains("for programs") {
             line.clear();
-            assert_ne!(out.read_line(&mut line).unwrap(), 0, "the server did not start");
+            assert_ne!(
+                out.read_line(&mut line).unwrap(),
+                0,
+                "the server did not start"
+            );
         }
         // What else it says must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        let file = std::fs::read_to_string(data.join("users.toml")).unwrap().parse().unwrap();
-        Server { child, folder, file }
+        let file = std::fs::read_to_string(data.join("users.toml"))
+            .unwrap()
+            .parse()
+            .unwrap();
+        Server {
+            child,
+            folder,
+            file,
+        }
     }
 
     pub(crate) fn url(&self, scheme: &str) -> String {
@@ -74,7 +92,10 @@ impl Server {
 
     pub(crate) fn token(&self, user: &str) -> String {
         let users = self.file["user"].as_array().unwrap();
-        let found = users.iter().find(|entry| entry["id"].as_str() == Some(user)).unwrap();
+        let found = users
+            .iter()
+            .find(|entry| entry["id"].as_str() == Some(user))
+            .unwrap();
         found["token"].as_str().unwrap().to_owned()
     }
 
@@ -88,12 +109,18 @@ impl Server {
     }
 
     pub(crate) fn client_at(&self, url: &str, user: &str) -> Builder {
-        Client::builder(url).token(self.token(user)).store(self.store(user))
+        Client::builder(url)
+            .token(self.token(user))
+            .store(self.store(user))
     }
 
     /// The process is killed and started no more by itself; this one restarts its engine, which cuts everybody.
     pub(crate) fn restart(&self) {
-        assert_eq!(self.admin("POST", "/v1/testing/restart", &json!({ "mode": "crash" })).0, 200);
+        assert_eq!(
+            self.admin("POST", "/v1/testing/restart", &json!({ "mode": "crash" }))
+                .0,
+            200
+        );
     }
 
     pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -139,7 +166,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn to(server: &Server) -> Wire {
-        let target: SocketAddr = server.url("tcp").strip_prefix("tcp://").unwrap().parse().unwrap();
+        let target: SocketAddr = server
+            .url("tcp")
+            .strip_prefix("tcp://")
+            .unwrap()
+            .parse()
+            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("tcp://{}", listener.local_addr().unwrap());
         let era = Arc::new(watch::Sender::new(0_u64));
@@ -202,4 +234,3 @@ pub(crate) async fn message(events: &mut Events) -> Received {
 pub(crate) async fn synced(events: &mut Events) {
     until(events, |event| (event == Event::Synced).then_some(())).await;
 }
-

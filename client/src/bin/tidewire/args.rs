@@ -11,16 +11,32 @@ use clap::{Args as Flags, Parser, Subcommand};
 #[command(version)]
 pub(crate) struct Args {
     /// The user, where the token comes from a users file
-    #[arg(long = "as", value_name = "USER", global = true, default_value = "alice")]
+    #[arg(
+        long = "as",
+        value_name = "USER",
+        global = true,
+        default_value = "alice"
+    )]
     pub(crate) user: String,
     /// tls://host:port, wss://host/path, or on this machine tcp://host:port, ws://host:port
     #[arg(long, value_name = "URL", env = "TIDEWIRE_URL", global = true)]
     pub(crate) url: Option<String>,
     /// The credential
-    #[arg(long, value_name = "TOKEN", env = "TIDEWIRE_TOKEN", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "TIDEWIRE_TOKEN",
+        hide_env_values = true,
+        global = true
+    )]
     pub(crate) token: Option<String>,
     /// Where the server wrote addresses and tokens
-    #[arg(long, value_name = "FILE", default_value = ".tidewire-dev/users.toml", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = ".tidewire-dev/users.toml",
+        global = true
+    )]
     pub(crate) users: PathBuf,
     /// Certificates to trust, in PEM
     #[arg(long, value_name = "FILE", global = true)]
@@ -69,7 +85,12 @@ pub(crate) enum Command {
 #[derive(Debug, Flags)]
 pub(crate) struct Send {
     /// To this user
-    #[arg(long, value_name = "USER", conflicts_with = "group", required_unless_present = "group")]
+    #[arg(
+        long,
+        value_name = "USER",
+        conflicts_with = "group",
+        required_unless_present = "group"
+    )]
     pub(crate) to: Option<String>,
     /// To this group
     #[arg(long, value_name = "ID")]

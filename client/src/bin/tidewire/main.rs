@@ -12,8 +12,8 @@ use args::{Args, Command, Listen, Send};
 use clap::Parser;
 use show::Show;
 use tidewire_client::{
-    BuildError, Client, ConnectError, Conversation, Entry, Error, Event, Events, HistoryQuery, Message, NewGroup,
-    Receipts, Stop,
+    BuildError, Client, ConnectError, Conversation, Entry, Error, Event, Events, HistoryQuery,
+    Message, NewGroup, Receipts, Stop,
 };
 use tokio::time::timeout;
 
@@ -26,16 +26,25 @@ struct Failure {
 impl Failure {
     /// The server or the network said no.
     fn refused(error: impl ToString) -> Failure {
-        Failure { text: error.to_string(), code: 1 }
+        Failure {
+            text: error.to_string(),
+            code: 1,
+        }
     }
 
     /// The arguments make no sense.
     fn usage(error: impl ToString) -> Failure {
-        Failure { text: error.to_string(), code: 2 }
+        Failure {
+            text: error.to_string(),
+            code: 2,
+        }
     }
 
     fn too_late(what: &str, seconds: u64) -> Failure {
-        Failure { text: format!("{what} within {seconds} s"), code: 3 }
+        Failure {
+            text: format!("{what} within {seconds} s"),
+            code: 3,
+        }
     }
 }
 
@@ -48,7 +57,9 @@ impl From<Error> for Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Failure {
         match error {
-            ConnectError::Build(BuildError::Url { .. } | BuildError::Option(_)) => Failure::usage(error),
+            ConnectError::Build(BuildError::Url { .. } | BuildError::Option(_)) => {
+                Failure::usage(error)
+            }
             error => Failure::refused(error),
         }
     }
@@ -64,7 +75,9 @@ fn main() -> ExitCode {
         }
     };
     let show = Show::new(args.json);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(run(args, &show)),
         Err(error) => Err(Failure::refused(error)),
@@ -82,26 +95,54 @@ async fn run(args: Args, show: &Show) -> Result<(), Failure> {
     let account = Account::find(&args)?;
     let limit = Duration::from_secs(args.timeout);
     let connecting = timeout(limit, account.connect());
-    let (client, events) = connecting.await.map_err(|_| Failure::too_late("no session", args.timeout))??;
+    let (client, events) = connecting
+        .await
+        .map_err(|_| Failure::too_late("no session", args.timeout))??;
     let done = match args.command {
         Command::Send(send) => {
             // Nobody looks at what else comes.
             drop(events);
             let sending = timeout(limit, self::send(&client, send, show));
-            sending.await.unwrap_or_else(|_| Err(Failure::too_late("the server did not take it", args.timeout)))
+            sending.await.unwrap_or_else(|_| {
+                Err(Failure::too_late(
+                    "the server did not take it",
+                    args.timeout,
+                ))
+            })
         }
         Command::Listen(listen) => self::listen(&client, events, &listen, show).await,
-        Command::Groups => client.groups().await.map(|groups| show.groups(&groups)).map_err(Failure::from),
+        Command::Groups => client
+            .groups()
+            .await
+            .map(|groups| show.groups(&groups))
+            .map_err(Failure::from),
         Command::Group { name, members } => {
-            let group = members.into_iter().fold(NewGroup::named(name), NewGroup::member);
-            client.create_group(group).await.map(|group| show.groups(&[group])).map_err(Failure::from)
+            let group = members
+                .into_iter()
+                .fold(NewGroup::named(name), NewGroup::member);
+            client
+                .create_group(group)
+                .await
+                .map(|group| show.groups(&[group]))
+                .map_err(Failure::from)
         }
-        Command::Devices => client.devices().await.map(|devices| show.devices(&devices)).map_err(Failure::from),
+        Command::Devices => client
+            .devices()
+            .await
+            .map(|devices| show.devices(&devices))
+            .map_err(Failure::from),
         Command::History { with, limit } => {
             let conversation = with.map(Conversation::user);
-            let query = HistoryQuery { conversation, limit, before: None };
+            let query = HistoryQuery {
+                conversation,
+                limit,
+                before: None,
+            };
             let history = client.history(query).await.map_err(Failure::refused)?;
-            history.iter().rev().for_each(|found| show.entry(&found.entry));
+            history
+                .iter()
+                .rev()
+                .for_each(|found| show.entry(&found.entry));
             Ok(())
         }
     };
@@ -114,7 +155,11 @@ async fn send(client: &Client, send: Send, show: &Show) -> Result<(), Failure> {
         Some(text) => text,
         None => std::io::read_to_string(std::io::stdin()).map_err(Failure::usage)?,
     };
-    let mut message = Message::text(text).receipts(if send.receipts { Receipts::All } else { Receipts::None });
+    let mut message = Message::text(text).receipts(if send.receipts {
+        Receipts::All
+    } else {
+        Receipts::None
+    });
     message = match (send.to, send.group) {
         (Some(user), None) => message.to_user(user),
         (None, Some(group)) => message.to_group(tidewire_client::GroupId(group)),
@@ -135,7 +180,12 @@ async fn send(client: &Client, send: Send, show: &Show) -> Result<(), Failure> {
 }
 
 /// Shows what comes until it is interrupted, or as many messages came as were asked for.
-async fn listen(client: &Client, mut events: Events, listen: &Listen, show: &Show) -> Result<(), Failure> {
+async fn listen(
+    client: &Client,
+    mut events: Events,
+    listen: &Listen,
+    show: &Show,
+) -> Result<(), Failure> {
     let mut left = listen.count.unwrap_or(u64::MAX);
     while left > 0 {
         let event = tokio::select! {
@@ -156,7 +206,10 @@ async fn listen(client: &Client, mut events: Events, listen: &Listen, show: &Sho
                     tokio::spawn(async move { client.mark_read(conversation, id, true).await });
                 }
             }
-            Event::Disconnected { reason: Some(reason), will_reconnect: false } => {
+            Event::Disconnected {
+                reason: Some(reason),
+                will_reconnect: false,
+            } => {
                 return Err(Failure::refused(reason));
             }
             Event::TokenNeeded { .. } => return Err(Failure::refused("another token is needed")),

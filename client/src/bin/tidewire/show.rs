@@ -4,7 +4,9 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
-use tidewire_client::{Conversation, Device, Entry, Event, GroupInfo, MessageStatus, Receipt, Received, Resumed};
+use tidewire_client::{
+    Conversation, Device, Entry, Event, GroupInfo, MessageStatus, Receipt, Received, Resumed,
+};
 
 const DIM: Style = Style::new().dimmed();
 const NAME: Style = AnsiColor::Cyan.on_default().bold();
@@ -37,7 +39,8 @@ impl Show {
     pub(crate) fn receipt(&self, receipt: &Receipt) {
         let state = format!("{:?}", receipt.state).to_lowercase();
         let text = format!("{GOOD}{state}{GOOD:#} {DIM}message {}{DIM:#}", receipt.id);
-        let json = || json!({ "state": state, "message": receipt.id.0, "duplicate": receipt.duplicate });
+        let json =
+            || json!({ "state": state, "message": receipt.id.0, "duplicate": receipt.duplicate });
         self.line(&text, json);
     }
 
@@ -49,17 +52,27 @@ impl Show {
                     Resumed::Gap => "resumed with a gap",
                     Resumed::Fresh => "as a new device",
                 };
-                let text = format!("{DIM}connected as{DIM:#} {NAME}{user}{NAME:#} {DIM}{how}{DIM:#}");
-                self.line(&text, || json!({ "event": "connected", "user": user, "how": how }));
+                let text =
+                    format!("{DIM}connected as{DIM:#} {NAME}{user}{NAME:#} {DIM}{how}{DIM:#}");
+                self.line(
+                    &text,
+                    || json!({ "event": "connected", "user": user, "how": how }),
+                );
             }
             Event::Synced => self.notice("up to date", "synced"),
-            Event::Missing => self.line(&format!("{BAD}entries may be missing{BAD:#}"), || json!({ "event": "missing" })),
+            Event::Missing => self.line(
+                &format!("{BAD}entries may be missing{BAD:#}"),
+                || json!({ "event": "missing" }),
+            ),
             Event::Entry(entry) => self.entry(entry),
             Event::Disconnected { reason, .. } => {
-                let why = reason.as_ref().map_or_else(|| "the connection was lost".to_owned(), ToString::to_string);
-                self.line(&format!("{BAD}offline{BAD:#} {DIM}{why}{DIM:#}"), || {
-                    json!({ "event": "disconnected", "why": why })
-                });
+                let why = reason
+                    .as_ref()
+                    .map_or_else(|| "the connection was lost".to_owned(), ToString::to_string);
+                self.line(
+                    &format!("{BAD}offline{BAD:#} {DIM}{why}{DIM:#}"),
+                    || json!({ "event": "disconnected", "why": why }),
+                );
             }
             _ => {}
         }
@@ -68,8 +81,14 @@ impl Show {
     pub(crate) fn entry(&self, entry: &Entry) {
         match entry {
             Entry::Message(message) => self.message(message),
-            Entry::Status(status) => status.messages().iter().for_each(|status| self.status(status)),
-            Entry::Expired(expired) => expired.message().into_iter().for_each(|status| self.status(status)),
+            Entry::Status(status) => status
+                .messages()
+                .iter()
+                .for_each(|status| self.status(status)),
+            Entry::Expired(expired) => expired
+                .message()
+                .into_iter()
+                .for_each(|status| self.status(status)),
             Entry::Group(group) => {
                 let change = format!("{:?}", group.change()).to_lowercase();
                 let (id, by, users) = (group.group(), group.by(), group.users().join(", "));
@@ -86,8 +105,13 @@ impl Show {
             Conversation::User(user) if user == message.from() => String::new(),
             Conversation::User(user) => format!(" to {user}"),
         };
-        let text = message.text().map_or_else(|| format!("({} bytes)", message.content_len()), printable);
-        let line = format!("{NAME}{}{NAME:#}{DIM}{place}{DIM:#}  {text}", message.from());
+        let text = message
+            .text()
+            .map_or_else(|| format!("({} bytes)", message.content_len()), printable);
+        let line = format!(
+            "{NAME}{}{NAME:#}{DIM}{place}{DIM:#}  {text}",
+            message.from()
+        );
         self.line(&line, || {
             json!({ "event": "message", "from": message.from(), "conversation": message.conversation().to_string(),
                 "message": message.id().0, "text": message.text() })
@@ -96,8 +120,14 @@ impl Show {
 
     fn status(&self, status: &MessageStatus) {
         let state = format!("{:?}", status.state).to_lowercase();
-        let who = status.member.clone().unwrap_or_else(|| status.conversation.to_string());
-        let text = format!("{GOOD}{state}{GOOD:#} {DIM}{who}, message {}{DIM:#}", status.id);
+        let who = status
+            .member
+            .clone()
+            .unwrap_or_else(|| status.conversation.to_string());
+        let text = format!(
+            "{GOOD}{state}{GOOD:#} {DIM}{who}, message {}{DIM:#}",
+            status.id
+        );
         self.line(&text, || {
             json!({ "event": "status", "state": state, "conversation": status.conversation.to_string(),
                 "member": status.member, "message": status.id.0 })
@@ -107,8 +137,14 @@ impl Show {
     pub(crate) fn groups(&self, groups: &[GroupInfo]) {
         for group in groups {
             let (id, name, members) = (group.id(), group.name(), group.member_count());
-            let text = format!("{NAME}{}{NAME:#} {DIM}group {id}, {members} members{DIM:#}", printable(name));
-            self.line(&text, || json!({ "group": id.0, "name": name, "members": members }));
+            let text = format!(
+                "{NAME}{}{NAME:#} {DIM}group {id}, {members} members{DIM:#}",
+                printable(name)
+            );
+            self.line(
+                &text,
+                || json!({ "group": id.0, "name": name, "members": members }),
+            );
         }
     }
 
@@ -116,8 +152,14 @@ impl Show {
         for device in devices {
             let (id, agent, online) = (device.id, &device.agent, device.online);
             let state = if online { "online" } else { "offline" };
-            let text = format!("{NAME}{id}{NAME:#} {DIM}{} {state}{DIM:#}", printable(agent));
-            self.line(&text, || json!({ "device": id.to_string(), "agent": agent, "online": online }));
+            let text = format!(
+                "{NAME}{id}{NAME:#} {DIM}{} {state}{DIM:#}",
+                printable(agent)
+            );
+            self.line(
+                &text,
+                || json!({ "device": id.to_string(), "agent": agent, "online": online }),
+            );
         }
     }
 
@@ -128,7 +170,15 @@ impl Show {
 
 /// What others wrote must not move the cursor or change colours.
 fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char }).collect()
+    text.chars()
+        .map(|char| {
+            if char.is_control() && char != '\n' {
+                '\u{fffd}'
+            } else {
+                char
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -137,6 +187,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_not_printed() {
-        assert_eq!(printable("a\u{1b}[31mb\nc\u{7}"), "a\u{fffd}[31mb\nc\u{fffd}");
+        assert_eq!(
+            printable("a\u{1b}[31mb\nc\u{7}"),
+            "a\u{fffd}[31mb\nc\u{fffd}"
+        );
     }
 }

@@ -189,9 +189,10 @@ fn with_manual_ack_the_app_says_what_is_stored() {
     assert_eq!(world.log_in(resumed()).resume.unwrap().pos, 1);
     world.expect_ack(1);
     world.message(2, 1);
-    assert!(
-        positions(&world.events()).is_empty(),
-        "this app has it already"
+    assert_eq!(
+        positions(&world.events()),
+        [2],
+        "what was not stored comes again"
     );
     assert!(
         world
