@@ -1,6 +1,5 @@
 //! The command line.
 
-#[cfg(feature = "reference-server")]
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::null::{NullKind, NullServer};
+use crate::null::{Lie, NullAdapter, NullKind, NullServer};
 use crate::session::{FixtureError, Session, Sessions};
 use crate::spec::Requirements;
 
@@ -99,6 +98,21 @@ enum Command {
     Record(record::RecordArgs),
     /// Prints what a shell needs to complete commands and options.
     Completions(completions::CompletionsArgs),
+    /// Is an adapter without an SDK, until its input ends.
+    #[command(hide = true)]
+    NullAdapter {
+        /// What it does.
+        kind: NullAdapter,
+    },
+    /// Is an adapter that lies about another one, which it starts.
+    #[command(hide = true)]
+    LyingAdapter {
+        /// How it lies.
+        lie: Lie,
+        /// The adapter.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Is a peer that does nothing right, until it is stopped.
     #[command(hide = true)]
     NullTestee {
@@ -136,6 +150,8 @@ pub fn main() -> ExitCode {
         Command::Encode(args) => bytes::encode(&args),
         Command::Record(args) => record::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::NullAdapter { kind } => ended(kind.run()),
+        Command::LyingAdapter { lie, command } => ended(lie.run(&command)),
         Command::NullTestee { kind } => null_testee(kind),
         #[cfg(feature = "reference-server")]
         Command::ReferenceServer { arguments } => {
@@ -144,6 +160,16 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(outcome)
+}
+
+/// A pipe that breaks is how an adapter learns that nobody needs it any more.
+fn ended(result: std::io::Result<()>) -> u8 {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&error.to_string())
+        }
+        _ => 0,
+    }
 }
 
 fn null_testee(kind: NullKind) -> u8 {

@@ -13,9 +13,13 @@ use tokio::task::JoinHandle;
 
 use crate::run::Testees;
 use crate::testee::Testee;
+pub use liar::Lie;
 
+mod adapter;
 mod answers;
+mod liar;
 
+pub use adapter::NullAdapter;
 use answers::{answer, goaway, login_ok, recording, synced};
 
 /// What a null testee does with a connection.

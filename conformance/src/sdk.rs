@@ -50,6 +50,18 @@ impl Sdk {
             .map_err(|fault| StartError::new(fault.to_string()))
     }
 
+    /// Starts an adapter by its command.
+    ///
+    /// # Errors
+    /// If it does not start, says a hello that cannot be, or is not honest.
+    pub async fn of_command(name: &str, command: Vec<String>) -> Result<Sdk, StartError> {
+        let file = AdapterFile::of_command(name, Role::Client, command);
+        // Nobody dials in where there is a command.
+        let pool = AdapterPool::start(file, Arc::new(drop)).await;
+        pool.map(|pool| Sdk(Arc::new(pool)))
+            .map_err(|fault| StartError::new(fault.to_string()))
+    }
+
     /// What it says of itself.
     pub(crate) fn facts(&self) -> TesteeFacts {
         let hello = self.0.hello();

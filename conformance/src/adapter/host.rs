@@ -16,7 +16,7 @@ use super::protocol::{self, Answer, Event, Hello, Line};
 use super::{AdapterFault, PROTOCOL};
 
 /// Until the hello: what builds itself first has to do that elsewhere.
-const HELLO_BUDGET: Duration = Duration::from_secs(20);
+const HELLO_BUDGET: Duration = Duration::from_secs(10);
 /// The events of one client that may wait to be looked at: far more than any case makes.
 const EVENTS_BOUND: usize = 65_536;
 /// The requests that wait to be written.

@@ -38,6 +38,10 @@ pub(super) struct SdkLink {
     opened: usize,
     /// A session is up as far as the wire tells.
     pub(super) connected: bool,
+    /// How many PONGs came for it.
+    pub(super) pongs: usize,
+    /// It was told FRESH, and may tell its app that entries are missing.
+    pub(super) may_miss: bool,
     /// A connection is there, logged in or not.
     pub(super) is_open: bool,
     /// How often this client knocked.
@@ -94,6 +98,8 @@ impl SdkLink {
                 store: None,
                 opened: 0,
                 connected: false,
+                pongs: 0,
+                may_miss: false,
                 is_open: false,
                 arrivals: 0,
                 manual_clock: false,
@@ -186,6 +192,7 @@ impl SdkLink {
                     actor,
                     frame: frame.clone(),
                 });
+                self.pongs += usize::from(frame.frame_type == FrameType::PONG);
                 if frame.flags.contains(Flags::REPLY) {
                     self.is_answered(frame.reference);
                 }
@@ -459,9 +466,9 @@ impl Player<'_> {
         actor: usize,
         given: Map<String, Json>,
     ) -> Result<(), Miss> {
-        let server = Arc::clone(&self.stage.testee);
+        self.sdk_gate(actor).await?;
         let known = self.session.actors.get(actor);
-        let known = known.ok_or_else(|| Miss::harness("no such actor"))?.clone();
+        let known = known.ok_or_else(|| Miss::harness("no such actor"))?;
         let (user, name) = (known.user.clone(), known.name.clone());
         let token = self.world.lookup(&format!("t.{user}"));
         let device = self.world.lookup(&format!("d.{name}"));
@@ -472,21 +479,9 @@ impl Player<'_> {
         let prefix = self.world.user(&name);
         // As adapters take it: 32 bits.
         let seed = self.stage.seed & u64::from(u32::MAX);
-        let between = Between {
-            actor: name,
-            case: Arc::clone(&self.wire),
-            mutant: self.taps.as_ref().map(super::mutated::Taps::behind),
-            pcap: self.pcap.clone(),
-        };
         let link = self.sdk_mut(actor)?;
         if link.client.is_some() {
             return Err(Miss::harness("this client is open already"));
-        }
-        if link.gate.is_none() {
-            let transport = crate::sdk::transport(&link.pool, &known)
-                .ok_or_else(|| broke(AdapterFault::new("the hello names neither tcp nor ws")))?;
-            let gate = Gate::open(server, transport, link.is_led, between).await;
-            link.gate = Some(gate.map_err(Miss::harness)?);
         }
         let adapter = match link.is_own {
             true => link.pool.own().await,
@@ -523,6 +518,27 @@ impl Player<'_> {
             gate.refuse(false);
         }
         self.op(actor, "open", arguments).await.map(drop)
+    }
+
+    /// The gate that this actor's SDK connects to, which is there before the SDK.
+    pub(super) async fn sdk_gate(&mut self, actor: usize) -> Result<&Gate, Miss> {
+        let server = Arc::clone(&self.stage.testee);
+        let known = self.session.actors.get(actor);
+        let known = known.ok_or_else(|| Miss::harness("no such actor"))?.clone();
+        let between = Between {
+            actor: known.name.clone(),
+            case: Arc::clone(&self.wire),
+            mutant: self.taps.as_ref().map(super::mutated::Taps::behind),
+            pcap: self.pcap.clone(),
+        };
+        let link = self.sdk_mut(actor)?;
+        if link.gate.is_none() {
+            let transport = crate::sdk::transport(&link.pool, &known)
+                .ok_or_else(|| broke(AdapterFault::new("the hello names neither tcp nor ws")))?;
+            let gate = Gate::open(server, transport, link.is_led, between).await;
+            link.gate = Some(gate.map_err(Miss::harness)?);
+        }
+        link.gate.as_ref().ok_or_else(|| Miss::harness("no gate"))
     }
 
     /// Kills the adapter. What lies in the store is what the next `open` finds.

@@ -95,7 +95,14 @@ impl Player<'_> {
                     gate.refuse(true);
                 }
                 let told = self.told(actor, &["connected"], None).await?;
-                agrees(&told, "result", to_json(&body).get("resume").cloned())
+                let result = to_json(&body).get("resume").cloned();
+                let is_fresh = result == Some("FRESH".into());
+                self.sdk_mut(actor)?.may_miss = is_fresh;
+                // To an app that had entries, a log that starts anew is one with a gap.
+                if is_fresh && told.text("result") == Some("GAP") {
+                    return Ok(());
+                }
+                agrees(&told, "result", result)
             }
             FrameType::GOAWAY => Ok(()),
             FrameType::SEND_ACK => {

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::expect::{body_of, describe};
 use super::login::plain;
-use super::sdk::{Passed, SdkLink, is_at_any_time};
+use super::sdk::{Passed, SdkLink, broke, is_at_any_time};
 use super::sdk_expect::{is_let_pass, line_of, message_in, passed};
 use super::{Miss, Player};
-use crate::adapter::Answer;
+use crate::adapter::{AdapterFault, Answer};
 use crate::json::to_json;
 use crate::matcher::{Binds, Matcher};
 use crate::names;
@@ -106,9 +106,7 @@ impl Player<'_> {
                 let rules: Vec<Node> = rules.iter().map(known).collect::<Result<_, _>>()?;
                 self.note(Some(actor), format!("{} rules for the wire", rules.len()));
                 let rules = Rules::parse(rules).map_err(|fault| Miss::harness(fault.message))?;
-                if let Some(gate) = &self.sdk_mut(actor)?.gate {
-                    gate.rules(rules).await;
-                }
+                self.sdk_gate(actor).await?.rules(rules).await;
                 Ok(())
             }
             SdkAction::Refuse(yes) => {
@@ -574,11 +572,16 @@ impl Player<'_> {
 
     async fn sdk_cut(&mut self, actor: usize) -> Result<(), Miss> {
         let link = self.sdk_mut(actor)?;
+        let was_up = link.connected;
         let gate = link.gate.as_ref().ok_or_else(|| Miss::harness("no gate"))?;
         if !gate.cut().await {
             return Err(Miss::harness("there is no connection to cut"));
         }
         self.sdk_closed(actor, "the connection is cut").await?;
+        if !was_up {
+            // Of what never was a session the app need not hear.
+            return Ok(());
+        }
         self.told(actor, &["disconnected"], None).await.map(drop)
     }
 
@@ -630,6 +633,7 @@ impl Player<'_> {
 
     /// All that came is reported.
     pub(super) async fn sdk_fence(&mut self, actor: usize) -> Result<(), Miss> {
+        let pongs = self.sdk_mut(actor)?.pongs;
         match self.ask_fence(actor).await? {
             Some(Answer::Ok(_)) => Ok(()),
             Some(answer) => Err(Miss::new(
@@ -637,6 +641,9 @@ impl Player<'_> {
                 "the SDK does fence",
                 format!("{answer:?}"),
             )),
+            None if self.sdk_mut(actor)?.pongs > pongs => Err(broke(AdapterFault::new(
+                "the adapter hangs: the PONG of a fence came, and no answer to the fence",
+            ))),
             None => Err(Miss::new(
                 FailureClass::NothingCame,
                 "the answer to a fence",
@@ -674,6 +681,7 @@ impl Player<'_> {
         let told = link
             .told
             .iter()
+            .filter(|told| !(link.may_miss && told.name == "missing"))
             .find(|told| NEVER_EXTRA.contains(&told.name.as_str()));
         match told {
             None => Ok(()),
