@@ -21,6 +21,8 @@ mod mutants;
 mod nulls;
 mod page;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use page::to_html;
 

@@ -221,6 +221,9 @@ fn print_one(
                 "          the rule in line {line} applied {fired} times"
             )?;
         }
+        for case in &judgement.anyway {
+            writeln!(out, "          {case} does not pass without it either")?;
+        }
         for (case, verdict) in &judgement.played {
             writeln!(out, "          {verdict:12} {case}")?;
         }

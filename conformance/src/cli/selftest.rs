@@ -1,8 +1,9 @@
 //! `selftest`: proves that the suite can fail.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::mutants::CLIENT;
 use super::target::TargetArgs;
 use super::{Folders, broken, complain};
 use crate::run::{RunOptions, fresh_seed};
@@ -19,7 +20,7 @@ pub(super) struct SelftestArgs {
     /// How often the suite is repeated under load; default: 200, with --quick 2.
     #[arg(long)]
     repeats: Option<usize>,
-    /// The testee file of a client SDK that is correct.
+    /// The testee file of a client SDK that is correct; default: the Rust client of the checkout.
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
     /// How many cases or mutants at once; default: twice the cores, at most 16.
@@ -49,11 +50,13 @@ pub(super) fn run(args: &SelftestArgs, folders: &Folders) -> u8 {
         Ok(starter) => starter,
         Err(code) => return code,
     };
+    let here = Path::new(CLIENT);
+    let here = here.exists().then_some(here);
     let ground = Ground {
         suite: &suite,
         fixtures: &folders.fixtures,
         starter,
-        client: args.client.as_deref(),
+        client: args.client.as_deref().or(here),
         quick: args.quick,
         repeats: args
             .repeats

@@ -54,6 +54,8 @@ pub struct Judgement {
     pub equivalent: Option<String>,
     /// Cases that fail with it although they cite nothing of what it breaks.
     pub flips: Vec<String>,
+    /// Cases that fail with it, and do not pass without it either.
+    pub anyway: Vec<String>,
     /// The cases that were played.
     pub played: Vec<(String, Verdict)>,
     /// How often each rule did what it does, with its line.
@@ -186,6 +188,7 @@ impl Judge {
             alive: mutant.breaks.clone(),
             equivalent: mutant.equivalent.clone(),
             flips: Vec::new(),
+            anyway: Vec::new(),
             played: reports
                 .iter()
                 .map(|report| (report.id.clone(), report.verdict))
@@ -195,8 +198,13 @@ impl Judge {
             duration: Duration::ZERO,
         };
         for report in &reports {
-            if self.fails(report, mutant) && self.passes_without(report, &order, budget).await {
+            if !self.fails(report, mutant) {
+                continue;
+            }
+            if self.passes_without(report, &order, budget).await {
                 judgement.take(report, mutant);
+            } else {
+                judgement.anyway.push(report.id.clone());
             }
         }
         judgement
