@@ -86,6 +86,10 @@ impl Server {
         format!("{scheme}://{address}")
     }
 
+    pub(crate) fn users_file(&self) -> PathBuf {
+        self.folder.path().join("server/users.toml")
+    }
+
     pub(crate) fn ca(&self) -> PathBuf {
         self.file["server"]["ca"].as_str().unwrap().into()
     }

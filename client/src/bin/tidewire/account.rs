@@ -44,6 +44,11 @@ impl Account {
         })
     }
 
+    /// The device ends with the command.
+    pub(crate) fn is_for_once(&self) -> bool {
+        self.store.is_none()
+    }
+
     pub(crate) async fn connect(&self) -> Result<(Client, Events), Failure> {
         let mut builder = Client::builder(&self.url)
             .token(self.token.clone())

@@ -8,7 +8,7 @@ use clap::{Args as Flags, Parser, Subcommand};
 ///
 /// With a reference server of its own (`tidewire-server --dev`) it needs no more than a user: `tidewire listen --as bob`.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 pub(crate) struct Args {
     /// The user, where the token comes from a users file
     #[arg(

@@ -146,6 +146,10 @@ async fn run(args: Args, show: &Show) -> Result<(), Failure> {
             Ok(())
         }
     };
+    if account.is_for_once() {
+        // Nobody comes back as this device, and a user has room for only so many.
+        let _ = timeout(limit, client.logout(true)).await;
+    }
     client.close().await;
     done
 }

@@ -74,7 +74,7 @@ fn status_line(status: &MessageStatus) -> Value {
 
 /// What a request came to that was not answered as it should be.
 #[must_use]
-pub fn refused(request: &str, error: &Error) -> Value {
+pub(crate) fn refused(request: &str, error: &Error) -> Value {
     let mut line = json!({ "event": "refused", "request": request });
     put(&mut line, "code", error.code().map(code_name));
     if let Error::Refused(refusal) = error {
@@ -85,7 +85,7 @@ pub fn refused(request: &str, error: &Error) -> Value {
 
 /// Code and text of an error that the SDK answers a call with.
 #[must_use]
-pub fn error_of(error: &Error) -> (String, String) {
+pub(crate) fn error_of(error: &Error) -> (String, String) {
     let code = match error {
         Error::Refused(refusal) => refusal.code.to_string(),
         Error::TooLarge { .. } => "BODY_TOO_LARGE".to_owned(),

@@ -2,13 +2,15 @@
 //!
 //! No rule of the protocol is kept here, and nothing is judged: that is the matter of the crates behind the adapters.
 
+mod client;
 mod events;
 mod hex;
 mod json;
 mod judge;
 mod lines;
 
-pub use events::{error_of, lines_of_event, refused};
+pub use client::{Opened, ask, done, open};
+pub use events::lines_of_event;
 pub use hex::{hex, unhex};
 pub use json::{
     BodyError, body_to_json, frame_from_json, frame_to_json, frame_type_from_json,
