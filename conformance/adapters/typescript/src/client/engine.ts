@@ -48,6 +48,8 @@ export class Engine implements Host {
   status: ClientStatus = "waiting";
   tries = 0;
   token = "";
+  /** Puts a fresh credential under the live session. */
+  reauth: ((token: string) => void) | undefined;
   private refused: string | undefined;
   private readonly pacer: Pacer;
   private due = 0;
@@ -57,7 +59,7 @@ export class Engine implements Host {
   private untaken = 0;
   /** What is told once the changes so far are stored. */
   private news: (() => void)[] = [];
-  private readonly lostly = new Set<() => void>();
+  private readonly onLost = new Set<() => void>();
   private readonly watchers = new Set<() => void>();
 
   constructor(
@@ -131,8 +133,8 @@ export class Engine implements Host {
 
   /** Runs `lost` if the session ends before the answer is run. */
   untilLost(lost: () => void): () => void {
-    this.lostly.add(lost);
-    return () => this.lostly.delete(lost);
+    this.onLost.add(lost);
+    return () => this.onLost.delete(lost);
   }
 
   /** Runs something once what changed so far is stored, and everything was told that this caused. */
@@ -370,8 +372,6 @@ export class Engine implements Host {
         this.work();
       });
   }
-  /** Puts a fresh credential under the live session. */
-  reauth: ((token: string) => void) | undefined;
 
   private refusedItem(item: Item, detail: Body<"ERROR">): void {
     //= spec/02-errors-and-limits.md#error-and-goaway
@@ -401,8 +401,8 @@ export class Engine implements Host {
   }
 
   private tellLost(): void {
-    for (const lost of this.lostly) lost();
-    this.lostly.clear();
+    for (const lost of this.onLost) lost();
+    this.onLost.clear();
   }
 
   private grant(): void {
