@@ -73,7 +73,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Plays the cases against the reference server, a server that runs, or a testee that a file describes.
     #[command(args_override_self = true)]
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Plays cases of a report again, with the options, the seed and the testee of its run.
     Repro(repro::ReproArgs),
     /// Says what a run would play, what it would leave out and why, and plays nothing.

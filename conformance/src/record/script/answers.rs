@@ -45,10 +45,10 @@ impl<'a> Script<'a> {
         // A log has an order; answers and entries have none between them.
         let ends = frames
             .iter()
-            .position(|frame| is_last(&frame))
+            .position(|frame| is_last(frame))
             .unwrap_or(frames.len());
         let (together, last) = frames.split_at(ends);
-        if together.len() > 1 && !together.iter().all(|frame| is_event(&frame)) {
+        if together.len() > 1 && !together.iter().all(|frame| is_event(frame)) {
             let entries: Vec<String> = together
                 .iter()
                 .map(|frame| {

@@ -93,7 +93,7 @@ impl Script<'_> {
             skip.push("token");
         }
         for name in ["features", "event_limit"] {
-            if !has(body, name) && !(name == "features" && !offered.is_empty()) {
+            if !has(body, name) {
                 parts.push(format!("{name} = \"absent\""));
             }
         }
