@@ -117,6 +117,7 @@ class Agent:
         if live is None:
             return
         live.link.close()
+        self.state.rewind()
         for fence in [*live.fences, *(item["done"] for item in live.pending.values() if "done" in item)]:
             fence(False)
         if live.login_ok is not None or code is not None:

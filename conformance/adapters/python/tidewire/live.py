@@ -7,6 +7,8 @@ from .outbox import Outbox
 from .schema import CODES, FRAMES, FRAMES_BY_TYPE, LIMITS
 from .state import State
 
+# How long LOGIN_OK may take.
+PATIENCE_MS = 15_000
 CODE = {name: code for code, name in CODES.items()}
 
 
@@ -38,7 +40,7 @@ class Live:
         self.sync: dict | None = None
         self.fences: list = []
         self.happened: list = []
-        self.last_sent = self.last_heard = options["clock"]()
+        self.last_sent = self.last_heard = self.begun = options["clock"]()
 
     def tell(self, name: str, **fields) -> None:
         """Tells whoever uses this client, once what came so far is stored."""
@@ -143,7 +145,10 @@ class Live:
     def _keepalive(self) -> float:
         """Seconds until this side has to say something. Sends a PING where that is now."""
         if self.login_ok is None:
-            return float("inf")
+            left = self.begun + PATIENCE_MS - self.options["clock"]()
+            if left <= 0:
+                raise Lost("no LOGIN_OK in time")
+            return left / 1000
         now, interval = self.options["clock"](), self.login_ok["keepalive_ms"]
         #= spec/10-control.md#keepalive
         ## [CTL-035] A client SHOULD take a server from which nothing came for two keepalive intervals as gone and
@@ -166,7 +171,7 @@ class Live:
     def due(self) -> float:
         """When something has to be done next, by the clock of this client."""
         if self.login_ok is None:
-            return float("inf")
+            return self.begun + PATIENCE_MS
         interval = self.login_ok["keepalive_ms"]
         return min(self.last_sent + interval // 2, self.last_heard + 2 * interval + 1, self.outbox.due())
 
@@ -340,7 +345,9 @@ class Live:
                 self.options["on_gap"]()
             self.acked = self.state.stored
             self.dirty = True
-        #= spec/20-login.md#resume
-        ## [LGN-052] After RESUMED a client that has stored entries MUST send ACK for them once more.
-        # Nothing was acknowledged on this connection, so the next settling does it.
+        elif self.state.stored:
+            #= spec/20-login.md#resume
+            ## [LGN-052] After RESUMED a client that has stored entries MUST send ACK for them once more.
+            self.acked = self.state.stored
+            self.link.put("ACK", {"pos": self.acked})
         self.link.put_raw(self.grease.frame())

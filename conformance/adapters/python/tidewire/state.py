@@ -49,6 +49,8 @@ class State:
         }
         # True where the app stores what it is handed, and says so by `ack`.
         self.manual_ack = False
+        # Up to here the app was handed entries.
+        self.handed = 0
         if self.path and self.path.exists():
             self.data = json.loads(self.path.read_text(encoding="utf-8"))
         elif self.path:
@@ -81,13 +83,19 @@ class State:
         return self.data["acked"] if self.manual_ack else self.pos
 
     def let_app_ack(self) -> None:
-        """From now on the app stores the entries. What it did not acknowledge to an earlier process comes again."""
+        """From now on the app stores the entries."""
         self.manual_ack = True
-        self.data["pos"] = self.data["acked"]
+        self.rewind()
+
+    def rewind(self) -> None:
+        """What the app did not acknowledge has to come again."""
+        if self.manual_ack:
+            self.data["pos"] = self.data["acked"]
 
     def ack(self, pos: int) -> None:
         """The app has stored everything up to here."""
-        self.data["acked"] = max(self.data["acked"], min(pos, self.pos))
+        self.data["acked"] = max(self.data["acked"], min(pos, self.handed))
+        self.data["pos"] = max(self.pos, self.data["acked"])
 
     def resume(self) -> dict | None:
         """The resume position for LOGIN; None on a device that never had one."""
@@ -98,11 +106,12 @@ class State:
     def restart_at(self, epoch: int, oldest_pos: int) -> None:
         """After FRESH and GAP: everything from `oldest_pos` on is new, whatever stood before is not missed."""
         self.data["epoch"] = epoch
-        self.data["pos"] = self.data["acked"] = max(oldest_pos - 1, 0)
+        self.data["pos"] = self.data["acked"] = self.handed = max(oldest_pos - 1, 0)
 
     def add_entry(self, name: str | None, body: dict) -> None:
         """Takes an entry and moves the position to it. The caller saves before it acknowledges."""
         self.data["pos"] = body["pos"]
+        self.handed = max(self.handed, body["pos"])
         if name is None:
             return
         if not self.manual_ack:
