@@ -5,15 +5,18 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Ground, Proof, Which};
-use crate::null::{NullKind, NullServer};
+use crate::null::{NullAdapter, NullKind, NullServer};
 use crate::report::Report;
 use crate::run::{RunOptions, run};
+use crate::sdk::Sdk;
 use crate::verdict::Verdict;
 
 /// Nothing that comes later than this is worth waiting for: these peers answer at once or never.
 const BUDGET: Duration = Duration::from_millis(150);
 /// They have no state, so that cases do not disturb each other.
 const JOBS: usize = 128;
+/// A proof by fewer cases would be none.
+const LEAST_PLAYED: usize = 200;
 
 /// Plays every case against each of them, also those whose twin did not pass.
 pub(super) async fn prove(ground: &Ground<'_>) -> Proof {
@@ -26,12 +29,26 @@ pub(super) async fn prove(ground: &Ground<'_>) -> Proof {
         }
     }
     proof.figure("null servers", rows.len());
+    let (mut refused, mut played) = (0, 0);
+    for kind in NullAdapter::ALL {
+        match of_client(ground, kind).await {
+            Ok(Some(report)) => {
+                played += 1;
+                rows.push(look(&mut proof, &format!("adapter {kind:?}"), &report));
+            }
+            // It says no hello, or is not honest: nothing is scored at all.
+            Ok(None) => refused += 1,
+            Err(error) => proof.fault(format!("adapter {kind:?}: {error}")),
+        }
+    }
+    proof.figure("null adapters played", played);
+    proof.figure("null adapters refused before any score", refused);
     proof.detail = rows.into();
     proof
 }
 
-async fn of_server(ground: &Ground<'_>, kind: NullKind) -> Result<Report, String> {
-    let options = RunOptions {
+fn options(ground: &Ground<'_>) -> RunOptions {
+    RunOptions {
         jobs: JOBS,
         seed: ground.seed,
         budget: Some(BUDGET),
@@ -39,7 +56,39 @@ async fn of_server(ground: &Ground<'_>, kind: NullKind) -> Result<Report, String
         all_parallel: true,
         repeat_inconclusive: false,
         ..RunOptions::default()
+    }
+}
+
+/// With a correct server behind the adapter; nothing where the adapter does not even start.
+async fn of_client(ground: &Ground<'_>, kind: NullAdapter) -> Result<Option<Report>, String> {
+    let runner = std::env::current_exe().map_err(|error| error.to_string())?;
+    let command = vec![
+        runner.to_string_lossy().into_owned(),
+        "null-adapter".to_owned(),
+        kind.name(),
+    ];
+    let Ok(sdk) = Sdk::of_command("the adapter", command).await else {
+        return Ok(None);
     };
+    let testees = ground.starter.start_all(0).await;
+    let testees = testees.map_err(|error| error.to_string())?;
+    let options = RunOptions {
+        sdks: vec![sdk],
+        ..options(ground)
+    };
+    let suite = ground.suite;
+    let report = run(
+        &suite.sessions,
+        &suite.requirements,
+        testees,
+        &options,
+        |_| (),
+    );
+    report.await.map(Some).map_err(|error| error.to_string())
+}
+
+async fn of_server(ground: &Ground<'_>, kind: NullKind) -> Result<Report, String> {
+    let options = options(ground);
     let server = NullServer::start(kind)
         .await
         .map_err(|error| error.to_string())?;
@@ -66,7 +115,7 @@ fn look(proof: &mut Proof, who: &str, report: &Report) -> serde_json::Value {
         proof.fault(format!("{who} passes {case}"));
     }
     // A case that is not played proves nothing about whether it could be passed.
-    if report.executed() * 10 < report.cases.len() * 9 {
+    if report.executed() < LEAST_PLAYED {
         proof.fault(format!(
             "{who}: only {} of {} cases were played",
             report.executed(),
