@@ -11,7 +11,7 @@ mod protocol;
 pub(crate) use file::{AdapterFile, Role};
 pub(crate) use host::{Adapter, ClientEvents};
 pub(crate) use pool::AdapterPool;
-pub(crate) use protocol::{Answer, EVENTS, Event, Hello, PROTOCOL};
+pub(crate) use protocol::{Answer, EVENTS, Event, PROTOCOL};
 
 /// What an adapter did that its protocol does not allow, or that it is gone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,6 +18,7 @@ mod diff;
 mod explain;
 mod export;
 mod list;
+mod matrix;
 mod mutants;
 mod plan;
 mod progress;
@@ -94,6 +95,8 @@ enum Command {
     Decode(bytes::DecodeArgs),
     /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
     Encode(bytes::EncodeArgs),
+    /// Plays the actors of a case with two SDKs at once, in every order, and shows the grid.
+    Matrix(matrix::MatrixArgs),
     /// Stands between clients and a server, and writes what they do as a session file.
     Record(record::RecordArgs),
     /// Prints what a shell needs to complete commands and options.
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Encode(args) => bytes::encode(&args),
         Command::Record(args) => record::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Matrix(args) => matrix::run(&args, &folders),
         Command::NullAdapter { kind } => ended(kind.run()),
         Command::LyingAdapter { lie, command } => ended(lie.run(&command)),
         Command::NullTestee { kind } => null_testee(kind),

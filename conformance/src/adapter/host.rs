@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::process::Child;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -33,8 +33,6 @@ struct Shared {
     hello: Hello,
     lines: mpsc::Sender<String>,
     state: Arc<Mutex<State>>,
-    /// Changes once, when the adapter is of no more use.
-    broken: watch::Receiver<bool>,
     tail: Tail,
     can_crash: bool,
     child: Mutex<Option<Child>>,
@@ -47,11 +45,9 @@ struct State {
     /// Requests whose answer is not waited for any more.
     abandoned: HashSet<u64>,
     clients: HashMap<String, mpsc::Sender<Event>>,
-    /// Clients that were closed, and how many events came of them all the same.
+    /// Clients that were closed: what is on its way of them is let pass.
     closed: HashSet<String>,
-    late: usize,
     fault: Option<AdapterFault>,
-    broken: watch::Sender<bool>,
 }
 
 impl State {
@@ -60,7 +56,6 @@ impl State {
         self.fault.get_or_insert(fault);
         self.pending.clear();
         self.clients.clear();
-        self.broken.send_replace(true);
     }
 }
 
@@ -112,16 +107,13 @@ impl Adapter {
 
     fn run(hello: Hello, channel: Channel) -> Adapter {
         let (lines, to_write) = mpsc::channel(REQUESTS_BOUND);
-        let (broken_sender, broken) = watch::channel(false);
         let state = Arc::new(Mutex::new(State {
             next_id: 1,
             pending: HashMap::new(),
             abandoned: HashSet::new(),
             clients: HashMap::new(),
             closed: HashSet::new(),
-            late: 0,
             fault: None,
-            broken: broken_sender,
         }));
         let tasks = [
             tokio::spawn(read(channel.source, Arc::clone(&state))),
@@ -131,7 +123,6 @@ impl Adapter {
             hello,
             lines,
             state,
-            broken,
             tail: channel.tail,
             can_crash: channel.child.is_some(),
             child: Mutex::new(channel.child),
@@ -169,11 +160,6 @@ impl Adapter {
         self.0.tail.lines()
     }
 
-    /// How many events came of clients that were closed.
-    pub(crate) fn late_events(&self) -> usize {
-        self.state().late
-    }
-
     /// The events of a client that the next `open` makes.
     pub(crate) fn subscribe(&self, client: &str) -> ClientEvents {
         let (sender, receiver) = mpsc::channel(EVENTS_BOUND);
@@ -185,7 +171,7 @@ impl Adapter {
         receiver
     }
 
-    /// A client is gone: what it says from now on is a breach.
+    /// A client is gone.
     pub(crate) fn unsubscribe(&self, client: &str) {
         let mut state = self.state();
         if state.clients.remove(client).is_some() {
@@ -290,13 +276,6 @@ impl Adapter {
         }
     }
 
-    /// Ends when the adapter is of no more use.
-    pub(crate) async fn broken(&self) {
-        let mut broken = self.0.broken.clone();
-        // The sender lives as long as the state does.
-        let _ = broken.wait_for(|broken| *broken).await;
-    }
-
     fn kill(&self, fault: AdapterFault) {
         self.state().fail(fault);
         let mut child = self.0.child.lock().unwrap_or_else(PoisonError::into_inner);
@@ -373,10 +352,7 @@ fn take(state: &mut State, line: &str) -> Result<(), String> {
                 // Nobody looks any more.
                 _ => Ok(()),
             },
-            None if state.closed.contains(&event.client) => {
-                state.late += 1;
-                Ok(())
-            }
+            None if state.closed.contains(&event.client) => Ok(()),
             None => Err(format!(
                 "an event of {:?}, which no client is called",
                 event.client

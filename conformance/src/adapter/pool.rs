@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Mutex;
 
+use super::AdapterFault;
 use super::file::AdapterFile;
 use super::host::Adapter;
 use super::protocol::Hello;
-use super::{AdapterFault, Role};
 
 /// An adapter that broke so often is not asked again in the same run.
 const MAX_STARTS: usize = 24;
@@ -45,10 +45,6 @@ impl AdapterPool {
 
     pub(crate) fn name(&self) -> &str {
         &self.file.name
-    }
-
-    pub(crate) fn role(&self) -> Role {
-        self.file.role
     }
 
     /// What it said of itself at its first start.

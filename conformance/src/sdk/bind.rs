@@ -128,7 +128,8 @@ fn is_fresh(session: &Session, key: &Expr, send: &Send) -> bool {
         return false;
     };
     let is_once = send.times == Expr::Literal(Val::Int(1));
-    if !name.starts_with("each.") && !(is_once && name.starts_with("new.")) {
+    let is_new = name.starts_with("each.") || (is_once && name.starts_with("new."));
+    if !is_new {
         return false;
     }
     let mut uses = 0;
