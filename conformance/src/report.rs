@@ -1,19 +1,18 @@
 //! What a run came to: by case, by family, by requirement; and the exit code.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::run::RunOptions;
-use crate::session::Session;
 use crate::spec::{Requirement, Requirements};
-use crate::verdict::{Failure, FailureClass, Verdict};
+use crate::verdict::{FailureClass, Verdict};
 
 mod badge;
+mod case;
 mod check;
 mod evidence;
 mod facts;
@@ -32,6 +31,7 @@ mod text;
 mod told;
 
 pub use badge::to_badge;
+pub use case::CaseReport;
 pub use check::{Broken, check};
 pub(crate) use check::{bears, texts};
 pub use evidence::{Direction, Event, Evidence, Seen, Span};
@@ -47,95 +47,6 @@ pub use repeats::merge;
 pub use tap::to_tap;
 pub use terminal::{Style, print};
 pub(crate) use text::{in_line, xml};
-
-/// What one case came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CaseReport {
-    /// The id.
-    pub id: String,
-    /// The family: the first part of the id.
-    pub family: String,
-    /// Whose side of the protocol it judges.
-    pub role: Role,
-    /// One line that says what is shown.
-    pub title: String,
-    /// The file.
-    pub file: PathBuf,
-    /// What it came to.
-    pub verdict: Verdict,
-    /// What the baseline says of it, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlay: Option<Overlay>,
-    /// How it fared, where it was played several times.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repeats: Option<Repeats>,
-    /// Why it was not played, if it was not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The valid case that it spoils.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub twin: Option<String>,
-    /// The first divergence, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
-    /// The requirements that its steps would prove.
-    pub claims: BTreeSet<String>,
-    /// Those that executed steps proved.
-    pub proved: BTreeSet<String>,
-    /// How often its steps ran: more than once in a sweep.
-    pub variants: usize,
-    /// How many of them failed.
-    pub failed_variants: usize,
-    /// How long it took.
-    #[serde(rename = "duration_ms", with = "json::millis")]
-    pub duration: Duration,
-    /// What went over its connections: of failures always, of all cases where that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
-}
-
-impl CaseReport {
-    pub(crate) fn new(session: &Session, duration: Duration) -> CaseReport {
-        CaseReport {
-            id: session.id.clone(),
-            family: session.family().to_owned(),
-            role: Role::Server,
-            title: session.title.clone(),
-            file: crate::cli::tidy(&session.path),
-            verdict: Verdict::Pass,
-            overlay: None,
-            repeats: None,
-            reason: None,
-            twin: session.twin.clone(),
-            failure: None,
-            claims: session.covers().into_iter().map(str::to_owned).collect(),
-            proved: BTreeSet::new(),
-            variants: 1,
-            failed_variants: 0,
-            duration,
-            evidence: None,
-        }
-    }
-
-    pub(crate) fn unplayed(
-        session: &Session,
-        verdict: Verdict,
-        reason: impl Into<String>,
-    ) -> CaseReport {
-        let reason = Some(reason.into());
-        CaseReport {
-            verdict,
-            reason,
-            variants: 0,
-            ..CaseReport::new(session, Duration::ZERO)
-        }
-    }
-
-    pub(crate) fn harness(session: &Session, reason: &str) -> CaseReport {
-        CaseReport::unplayed(session, Verdict::HarnessError, reason)
-    }
-}
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -198,7 +109,7 @@ pub struct Proofs {
 
 impl Report {
     pub(crate) fn new(
-        cases: Vec<CaseReport>,
+        mut cases: Vec<CaseReport>,
         requirements: &Requirements,
         options: &RunOptions,
         testee: TesteeFacts,
@@ -206,14 +117,17 @@ impl Report {
         duration: Duration,
     ) -> Report {
         let now = Timestamp::now();
+        for case in &mut cases {
+            case.duration = whole_micros(case.duration);
+        }
         let mut report = Report {
             testee,
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             date: now.checked_sub(duration).unwrap_or(now),
             cases,
             seed: options.seed,
-            round_trip,
-            duration,
+            round_trip: round_trip.map(whole_micros),
+            duration: whole_micros(duration),
             coverage: Coverage::default(),
             baseline: None,
             requirements: requirements.clone(),
@@ -404,4 +318,9 @@ impl Report {
         }
         families
     }
+}
+
+/// As much of a time as JSON keeps, so that a report says the same before and after.
+fn whole_micros(time: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }

@@ -1,6 +1,6 @@
 //! The report as JSON, for machines, and back: the form that every other can be made from later.
 //!
-//! `fixtures/schemas/report.json` says what is in it.
+//! `fixtures/schemas/report.schema.json` says what is in it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -27,7 +27,7 @@ impl Told {
             return self.text.clone();
         }
         let label = format!("{}:", self.label);
-        format!("{label:LABEL$}{}", self.text)
+        format!("{label:LABEL$}{}", self.text).trim_end().to_owned()
     }
 }
 

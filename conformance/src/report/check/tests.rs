@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::time::Duration;
+
 use super::hostile::report;
 use super::*;
+use crate::report::{BaselineOutcome, Direction, Event, Repeats};
 use crate::verdict::Verdict;
 
 #[test]
@@ -38,6 +41,50 @@ fn the_page_of_many_failures_stays_small() {
     let html = Format::Html.render(&[large]).unwrap();
     check(Format::Html, &html).unwrap();
     assert!(html.len() < 1_500_000, "{} bytes", html.len());
+}
+
+/// The schema for others says what the runner writes, with every part of a report there.
+#[test]
+fn json_is_as_the_schema_says() {
+    let schema = include_str!("../../../../fixtures/schemas/report.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let mut whole = report("a text");
+    whole.baseline = Some(BaselineOutcome::default());
+    whole.round_trip = Some(Duration::from_micros(90));
+    let all = Direction::Received;
+    let (actor, text) = ("a".to_owned(), "b".to_owned());
+    for case in &mut whole.cases {
+        case.repeats = Some(Repeats { runs: 2, failed: 1 });
+        let evidence = case.evidence.as_mut().unwrap();
+        evidence.events.extend([
+            Event::Step {
+                line: 1,
+                text: text.clone(),
+            },
+            Event::Bytes {
+                actor: actor.clone(),
+                direction: all,
+                length: 1,
+                hex: "00".to_owned(),
+            },
+            Event::Adapter {
+                actor: actor.clone(),
+                direction: all,
+                name: text.clone(),
+                text: text.clone(),
+            },
+        ]);
+    }
+    let written = Format::Json.render(&[whole]).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let faults: Vec<String> = validator
+        .iter_errors(&value)
+        .map(|fault| fault.to_string().chars().take(300).collect())
+        .collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    value["cases"][0]["verdict"] = "fine".into();
+    assert!(!validator.is_valid(&value));
 }
 
 #[test]
