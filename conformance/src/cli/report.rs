@@ -43,11 +43,12 @@ impl Outputs {
 
     /// Writes them all; false if one could not be written.
     pub(super) fn write(&self, reports: &[Report]) -> bool {
-        let saved = self
-            .files()
-            .map(|(format, path)| save(format, reports, path));
-        // Each is tried, also after one that went wrong.
-        saved.fold(true, |all, one| all && one)
+        let mut all = true;
+        for (format, path) in self.files() {
+            // Each is tried, also after one that went wrong.
+            all &= save(format, reports, path);
+        }
+        all
     }
 }
 
