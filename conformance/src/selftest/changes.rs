@@ -18,6 +18,8 @@ use crate::verdict::Verdict;
 
 /// How long a step waits: what has to come on the loopback is there long before.
 const BUDGET: Duration = Duration::from_millis(250);
+/// Most changes are seen by something that does not come, so that many can wait at once for each that works.
+const WAITING: usize = 4;
 /// So many changes are tried when it has to be quick.
 const QUICK: usize = 900;
 /// The least share of changes that a correct testee does not pass.
@@ -74,7 +76,7 @@ pub(super) async fn prove(ground: &Ground<'_>) -> Proof {
     if ground.quick {
         sample::thin(&mut work, QUICK, ground.seed);
     }
-    let permits = Arc::new(Semaphore::new(ground.jobs));
+    let permits = Arc::new(Semaphore::new(ground.jobs * WAITING));
     let mut tasks = JoinSet::new();
     for (case, all) in work {
         let (bench, permits) = (Arc::clone(&bench), Arc::clone(&permits));
