@@ -17,6 +17,7 @@ mod completions;
 mod diff;
 mod explain;
 mod export;
+mod lint;
 mod list;
 mod matrix;
 mod mutants;
@@ -95,6 +96,8 @@ enum Command {
     Decode(bytes::DecodeArgs),
     /// Makes frames in hex from JSON: {"type", "flags", "ref", "body"}, or a fixture of a frame.
     Encode(bytes::EncodeArgs),
+    /// Holds an adapter against its protocol: a whole life of a client, and questions that make no sense.
+    LintAdapter(lint::LintArgs),
     /// Plays the actors of a case with two SDKs at once, in every order, and shows the grid.
     Matrix(matrix::MatrixArgs),
     /// Stands between clients and a server, and writes what they do as a session file.
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Encode(args) => bytes::encode(&args),
         Command::Record(args) => record::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::LintAdapter(args) => lint::run(&args),
         Command::Matrix(args) => matrix::run(&args, &folders),
         Command::NullAdapter { kind } => ended(kind.run()),
         Command::LyingAdapter { lie, command } => ended(lie.run(&command)),

@@ -245,4 +245,87 @@ mod tests {
             assert!(found.contains(problem), "{line}: {found}");
         }
     }
+
+    /// Whether a published schema takes the line.
+    fn is_valid(schema: &str, line: &str) -> bool {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/schemas");
+        let text = std::fs::read_to_string(format!("{root}/adapter-{schema}.schema.json")).unwrap();
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        validator.is_valid(&serde_json::from_str(line).unwrap())
+    }
+
+    #[test]
+    fn what_the_runner_writes_is_in_the_published_schema() {
+        assert!(is_valid("request", &hello()));
+        let open = json!({
+            "url": "tcp://127.0.0.1:7400", "token": "t", "store": "/s", "device": "00112233445566778899aabbccddeeff",
+            "manual_ack": true, "manual_clock": true, "seed": 7,
+        });
+        for (op, arguments) in [
+            ("open", open),
+            (
+                "send",
+                json!({ "message": "n1", "body": { "to_user": "bob" } }),
+            ),
+            (
+                "request",
+                json!({ "request": "n2", "type": "MARK", "body": {} }),
+            ),
+            ("ack", json!({ "pos": "7" })),
+            ("fence", json!({})),
+            ("state", json!({})),
+            ("clock", json!({ "advance_ms": 1_000 })),
+            ("token", json!({ "token": "t" })),
+            ("close", json!({})),
+        ] {
+            let Value::Object(arguments) = arguments else {
+                unreachable!("{op}")
+            };
+            let line = request(3, op, Some("k1"), arguments);
+            assert!(is_valid("request", &line), "{line}");
+        }
+        assert!(!is_valid(
+            "request",
+            &request(3, "sing", Some("k1"), Map::new())
+        ));
+        assert!(!is_valid(
+            "request",
+            &request(3, "open", Some("k1"), Map::new())
+        ));
+    }
+
+    #[test]
+    fn a_good_conversation_is_in_the_published_schema() {
+        let said = [
+            r#"{"hello": {"protocol": 1, "name": "x", "version": "1", "roles": ["client"], "transports": ["tcp"],
+                "features": ["groups"], "ops": ["open", "close"]}}"#,
+            r#"{"id": 7, "ok": {"pos": "3"}}"#,
+            r#"{"id": 7, "err": {"code": "BODY_TOO_LARGE", "text": "no"}}"#,
+            r#"{"id": 7, "unsupported": true}"#,
+            r#"{"event": "connected", "client": "k", "result": "FRESH"}"#,
+            r#"{"event": "synced", "client": "k"}"#,
+            r#"{"event": "entry", "client": "k", "type": "MESSAGE", "body": {"pos": "17"}}"#,
+            r#"{"event": "accepted", "client": "k", "message": "n1", "msg_id": "9", "duplicate": false}"#,
+            r#"{"event": "failed", "client": "k", "message": "n1"}"#,
+            r#"{"event": "reply", "client": "k", "request": "n2", "type": "OK", "body": {}}"#,
+            r#"{"event": "refused", "client": "k", "request": "n2", "code": "BAD_PIN"}"#,
+            r#"{"event": "status", "client": "k", "message": "n1", "state": "READ", "user": "bob"}"#,
+            r#"{"event": "disconnected", "client": "k", "code": 12034, "will_reconnect": false}"#,
+            r#"{"event": "missing", "client": "k"}"#,
+            r#"{"event": "token_needed", "client": "k"}"#,
+        ];
+        for line in said {
+            assert!(parse(line).is_ok(), "{line}");
+            assert!(is_valid("answer", line), "{line}");
+        }
+        for line in [
+            r#"{"id": 7, "ok": {}, "err": {"code": "x"}}"#,
+            r#"{"id": 7, "unsupported": false}"#,
+            r#"{"event": "boo", "client": "k"}"#,
+            r#"{"event": "entry", "type": "MESSAGE", "body": {}}"#,
+        ] {
+            assert!(!is_valid("answer", line), "{line}");
+        }
+    }
 }
