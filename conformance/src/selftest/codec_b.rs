@@ -46,11 +46,11 @@ async fn check(script: &Path, arguments: &[&str]) -> Result<u64, String> {
         return Err(format!("{said}{complaint}"));
     }
     // The last of its counts is the sum.
-    let counts = said
+    let mut counts = said
         .lines()
         .filter_map(|line| line.split_whitespace().next()?.parse().ok());
     counts
-        .last()
+        .next_back()
         .filter(|count| *count > 0)
         .ok_or_else(|| format!("it checked nothing: {said}"))
 }

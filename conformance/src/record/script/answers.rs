@@ -43,12 +43,9 @@ impl<'a> Script<'a> {
         let is_event = |frame: &&RawFrame| frame.reference == 0;
         let is_last = |frame: &&RawFrame| frame.frame_type == FrameType::GOAWAY;
         // A log has an order; answers and entries have none between them.
-        let ends = frames
-            .iter()
-            .position(|frame| is_last(frame))
-            .unwrap_or(frames.len());
+        let ends = frames.iter().position(is_last).unwrap_or(frames.len());
         let (together, last) = frames.split_at(ends);
-        if together.len() > 1 && !together.iter().all(|frame| is_event(frame)) {
+        if together.len() > 1 && !together.iter().all(is_event) {
             let entries: Vec<String> = together
                 .iter()
                 .map(|frame| {
