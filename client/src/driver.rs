@@ -296,14 +296,22 @@ impl Driver {
         }
     }
 
-    /// Moves time in the steps in which something is due, and lets the server answer in between.
+    /// Moves time in the steps in which something is due. Before anything is held against the server, it may answer.
     async fn advance(&mut self, ms: u64) {
-        self.settle_with_server().await;
+        self.settle().await;
         let target = self.clock.now().plus(ms);
-        while let Some(due) = self.engine.next_deadline().filter(|due| *due <= target) {
-            self.go_on(due).await;
+        while self.is_due_by(target) {
+            self.let_server_answer().await;
+            let due = self.engine.next_deadline().filter(|due| *due <= target);
+            if let Some(due) = due {
+                self.go_on(due).await;
+            }
         }
         self.go_on(target).await;
+    }
+
+    fn is_due_by(&self, time: Millis) -> bool {
+        self.engine.next_deadline().is_some_and(|due| due <= time)
     }
 
     async fn go_on(&mut self, to: Millis) {
@@ -311,7 +319,7 @@ impl Driver {
             *now = to.max(*now);
         }
         self.engine.handle(Input::Tick, self.clock.now());
-        self.settle_with_server().await;
+        self.settle().await;
     }
 
     /// Does everything that is due now. What the app is told is stored before; that it was told, afterwards.
@@ -321,9 +329,8 @@ impl Driver {
         self.pump().await;
     }
 
-    /// The same, and waits a little for what is expected of the server.
-    async fn settle_with_server(&mut self) {
-        self.settle().await;
+    /// Waits a little for what is expected of the server.
+    async fn let_server_answer(&mut self) {
         let patience = sleep(PATIENCE);
         tokio::pin!(patience);
         while self.engine.waits_for_server() {

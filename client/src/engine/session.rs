@@ -141,7 +141,8 @@ impl Session {
 
     pub(super) fn deadline(&self) -> Millis {
         let gap = self.gap.as_ref().and_then(|gap| match gap.stage {
-            Stage::Due(at) => Some(at),
+            // Without room it is asked for when an answer makes some.
+            Stage::Due(at) if self.room() > 0 => Some(at),
             _ => None,
         });
         [Some(self.ping_due()), Some(self.dead_at()), gap]

@@ -68,6 +68,20 @@ fn synced_waits_for_the_gap() {
 }
 
 #[test]
+fn a_gap_waits_for_room_and_not_for_the_clock() {
+    let mut world = World::new(config());
+    let limits = Some(proto::Limits { max_inflight: Some(1), max_frame: None });
+    world.log_in(proto::LoginOk { limits, ..login_ok() });
+    world.send(hello());
+    let (reference, _) = world.expect_send();
+    world.message(5, 4);
+    world.expect_nothing();
+    assert!(world.engine.next_deadline().unwrap() > world.now);
+    world.reply(reference, ack(1));
+    world.expect(FrameType::SYNC);
+}
+
+#[test]
 fn a_gap_that_stays_costs_the_connection() {
     let mut world = World::live(config());
     for _ in 0..3 {
