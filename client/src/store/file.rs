@@ -83,8 +83,6 @@ impl FileStore {
         if file.metadata()?.len() < HEAD {
             file.set_len(0)?;
             file.write_all(MAGIC)?;
-            file.sync_all()?;
-            sync_folder(&folder)?;
         }
         let mut store = FileStore {
             folder,
@@ -215,6 +213,10 @@ impl Store for FileStore {
         self.file.seek(SeekFrom::Start(self.len))?;
         let written = append(&mut self.file, changes)?;
         self.file.sync_data()?;
+        if self.len == HEAD {
+            // The first batch makes the file a store: from now on its name has to be there.
+            sync_folder(&self.folder)?;
+        }
         let record = self.len;
         self.len += written;
         self.apply(record, changes);

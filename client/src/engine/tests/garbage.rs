@@ -100,3 +100,38 @@ fn every_message_is_accepted_once_whatever_is_cut() {
         assert_eq!(world.engine.outbox.len(), 0, "seed {seed}");
     }
 }
+
+/// What the module promises: whoever brings time, bytes and storage brings all of it.
+#[test]
+fn the_engine_touches_nothing_outside() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = std::fs::read_dir(folder.join("engine")).unwrap();
+    let files = files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
+    let mut looked_at = 0;
+    for path in files.chain([
+        folder.join("engine.rs"),
+        folder.join("tracker.rs"),
+        folder.join("entry.rs"),
+    ]) {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for outside in [
+            "tokio::",
+            "std::fs",
+            "std::net",
+            "std::io",
+            "SystemTime",
+            "Instant",
+            "getrandom",
+            "spawn",
+        ] {
+            assert!(!text.contains(outside), "{} has {outside}", path.display());
+        }
+        looked_at += 1;
+    }
+    assert!(looked_at > 8);
+}

@@ -70,8 +70,14 @@ fn synced_waits_for_the_gap() {
 #[test]
 fn a_gap_waits_for_room_and_not_for_the_clock() {
     let mut world = World::new(config());
-    let limits = Some(proto::Limits { max_inflight: Some(1), max_frame: None });
-    world.log_in(proto::LoginOk { limits, ..login_ok() });
+    let limits = Some(proto::Limits {
+        max_inflight: Some(1),
+        max_frame: None,
+    });
+    world.log_in(proto::LoginOk {
+        limits,
+        ..login_ok()
+    });
     world.send(hello());
     let (reference, _) = world.expect_send();
     world.message(5, 4);
