@@ -266,6 +266,7 @@ impl<'a> Player<'a> {
             match self.step(index, step).await {
                 Ok(()) => self.proved.extend(step.proves.iter().cloned()),
                 Err(miss) => {
+                    let miss = self.blame(miss).await;
                     let failure = self.failure(miss, Some(step));
                     self.give_back(loan.is_some()).await;
                     return Some(failure);

@@ -77,6 +77,25 @@ impl Player<'_> {
         Ok(answer)
     }
 
+    /// A connection that ends may be the death of an adapter, which shows when it is asked.
+    pub(super) async fn blame(&mut self, miss: Miss) -> Miss {
+        if miss.class == FailureClass::Adapter {
+            return miss;
+        }
+        for actor in 0..self.session.actors.len() {
+            let can_tell = self
+                .sdk(actor)
+                .is_some_and(|link| link.client.is_some() && link.pool.hello().can("state"));
+            if can_tell
+                && let Err(broken) = self.op(actor, "state", json!({})).await
+                && broken.class == FailureClass::Adapter
+            {
+                return broken.of(actor);
+            }
+        }
+        miss
+    }
+
     /// An op that has to be done.
     pub(super) async fn op(
         &mut self,
