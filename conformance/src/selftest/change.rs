@@ -55,8 +55,15 @@ pub(crate) fn changes(session: &Session) -> Vec<Change> {
                 session: changed,
             });
         };
+        let is_read = is_read_again(session, index);
         for (what, action) in flips(&step.action) {
-            push(Kind::Flip, what, Some(action));
+            // SYNCED that is not waited for is left out.
+            if is_read || what != SYNCED {
+                push(Kind::Flip, what, Some(action));
+            }
+        }
+        if !is_read {
+            continue;
         }
         if let Some(what) = expects(&step.action) {
             push(Kind::Drop, what, None);
@@ -81,6 +88,28 @@ pub(crate) fn changes(session: &Session) -> Vec<Change> {
         }
     }
     all
+}
+
+/// The flip that does not wait for SYNCED.
+const SYNCED: &str = "synced";
+
+/// Whether somebody looks at what the connection of this step still holds: a later step on it, or the fence at the end.
+/// What is left on a connection that is dropped was nobody's to see.
+fn is_read_again(session: &Session, index: usize) -> bool {
+    let actor = session.steps.get(index).and_then(|step| step.actor);
+    for step in session.steps.iter().skip(index + 1) {
+        let is_mine = step.actor == actor;
+        match &step.action {
+            Action::Restart { .. } => return false,
+            Action::Cut | Action::Connect { .. } if is_mine => return false,
+            Action::Login(_) | Action::Close | Action::Closed | Action::Quiet if is_mine => {
+                return true;
+            }
+            action if is_mine && expects(action).is_some() => return true,
+            _ => {}
+        }
+    }
+    !session.loose_end
 }
 
 /// The case without its twin, which passes as it is.
@@ -133,7 +162,7 @@ fn flips(action: &Action) -> Vec<(String, Action)> {
             if login.synced {
                 let mut changed = login.clone();
                 changed.synced = false;
-                all.push(("synced".to_owned(), Action::Login(changed)));
+                all.push((SYNCED.to_owned(), Action::Login(changed)));
             }
             all
         }
