@@ -28,7 +28,9 @@ const BURST: usize = 64;
 /// How long a connection that is closed may take to write what it still holds.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long a clock that is moved by hand waits for the real server before it goes on.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same for a server that let that time pass, until it is heard again: what came already is still taken.
+const PATIENCE_WITH_SILENT: Duration = Duration::from_millis(1);
 
 /// A store that the task and readers of the history share.
 pub(crate) type SharedStore = Arc<Mutex<Box<dyn Store>>>;
@@ -65,6 +67,8 @@ pub(crate) struct Link {
     answers: HashMap<Ticket, oneshot::Sender<Result<Answer, Error>>>,
     is_deaf: bool,
     is_orphan: bool,
+    /// A clock that is moved by hand waited for this server in vain.
+    is_silent: bool,
 }
 
 struct Open {
@@ -216,7 +220,10 @@ impl Driver {
                 self.link.is_deaf = true;
                 self.engine.handle(Input::Command(Command::Deaf), now);
             }
-            Happened::Read(Ok(1..)) => self.decode(now),
+            Happened::Read(Ok(1..)) => {
+                self.link.is_silent = false;
+                self.decode(now);
+            }
             Happened::Written(Err(_)) | Happened::Read(_) => {
                 self.link.open = None;
                 self.engine.handle(Input::Closed, now);
@@ -227,6 +234,7 @@ impl Driver {
                 preface,
             })) => {
                 self.link.dialing = None;
+                self.link.is_silent = false;
                 let (received, unwritten) = (BytesMut::new(), BytesMut::new());
                 let decoder = Decoder::new(preface);
                 self.link.open = Some(Open {
@@ -331,12 +339,19 @@ impl Driver {
 
     /// Waits a little for what is expected of the server.
     async fn let_server_answer(&mut self) {
-        let patience = sleep(PATIENCE);
+        let patience = sleep(match self.link.is_silent {
+            false => PATIENCE,
+            true => PATIENCE_WITH_SILENT,
+        });
         tokio::pin!(patience);
         while self.engine.waits_for_server() {
             let happened = tokio::select! {
+                biased;
                 happened = self.wait(false) => happened,
-                () = &mut patience => return,
+                () = &mut patience => {
+                    self.link.is_silent = true;
+                    return;
+                }
             };
             self.take_in(happened);
             self.settle().await;

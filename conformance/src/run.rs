@@ -31,6 +31,10 @@ pub(crate) use dry::{Planned, plan};
 const MIN_BUDGET: Duration = Duration::from_secs(1);
 /// The budget is so many round trips.
 const BUDGET_ROUND_TRIPS: u32 = 50;
+/// What timed out alone, too, is played a last time with so much more budget: the machine may be busy with other things.
+const PATIENCE: u32 = 10;
+/// So many cases are played with patience; where more time out, it is not for the machine.
+const PATIENT_CASES: usize = 5;
 /// The budget of the first login, before a round trip was measured.
 const PROBE_BUDGET: Duration = Duration::from_secs(5);
 
@@ -81,7 +85,7 @@ impl Default for RunOptions {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         RunOptions {
             cases: BTreeSet::new(),
-            jobs: (2 * cores).clamp(1, 16),
+            jobs: (4 * cores).clamp(1, 16),
             seed: fresh_seed(),
             budget: None,
             transport: Transport::Tcp,
@@ -404,12 +408,31 @@ async fn lane(
     }
 }
 
-/// What timed out is played once more, alone; what was blocked by it, too.
+/// What timed out is played once more, alone, and a few of those with patience; what was blocked by it, too.
 async fn repeat(plan: &Plan, shared: &Arc<Shared>, reports: &mut BTreeMap<String, CaseReport>) {
     let alone = Stage {
         is_alone: true,
         ..shared.stage.clone()
     };
+    repeat_at(&alone, plan, shared, reports).await;
+    let left = reports
+        .values()
+        .filter(|case| case.verdict == Verdict::Inconclusive);
+    if shared.options.budget.is_none() && (1..=PATIENT_CASES).contains(&left.count()) {
+        let patient = Stage {
+            budget: alone.budget * PATIENCE,
+            ..alone
+        };
+        repeat_at(&patient, plan, shared, reports).await;
+    }
+}
+
+async fn repeat_at(
+    stage: &Stage,
+    plan: &Plan,
+    shared: &Arc<Shared>,
+    reports: &mut BTreeMap<String, CaseReport>,
+) {
     let mut changed = BTreeSet::new();
     for session in &plan.order {
         let verdict = reports.get(&session.id).map(|report| report.verdict);
@@ -421,7 +444,7 @@ async fn repeat(plan: &Plan, shared: &Arc<Shared>, reports: &mut BTreeMap<String
         if verdict != Some(Verdict::Inconclusive) && !is_freed {
             continue;
         }
-        let report = play_case(shared, session, &alone).await;
+        let report = play_case(shared, session, stage).await;
         changed.insert(session.id.clone());
         shared.done(&report);
         reports.insert(report.id.clone(), report);

@@ -19,8 +19,6 @@ from tidewire.schema import FEATURES, FRAMES
 from tidewire.state import State
 
 OPS = ["open", "send", "request", "ack", "fence", "state", "clock", "token", "close"]
-# How long a server may take to answer a PING while a clock that is moved by hand stands still for it.
-PATIENCE = 1.0
 
 
 class Device:
@@ -63,8 +61,6 @@ class Device:
             while not self.asked.empty():
                 request = self.asked.get()
                 self.lines.answer(request["id"], getattr(self, f"do_{request['op']}"), request)
-        self.wake.close()
-        self.woken.close()
 
     def _wait(self, longest: float = 3600.0) -> None:
         """Until bytes, a request, or something due; real time brings nothing due where the clock is moved by hand."""
@@ -101,16 +97,8 @@ class Device:
     def do_clock(self, request: dict) -> None:
         if self.clock is wall_ms:
             raise Refused("BAD_REQUEST", "the clock is not moved by hand")
-        until = self.clock() + request["advance_ms"]
-        while True:
-            self.agent.step()
-            deadline = wall_ms() + int(PATIENCE * 1000)
-            while self.agent.live and self.agent.waits() and wall_ms() < deadline:
-                select.select([self.agent.live.link.sock], [], [], 0.05)
-                self.agent.step()
-            if self.clock() >= until:
-                return
-            self.clock.advance(int(min(max(self.agent.due(), self.clock() + 1), until)))
+        self.agent.go_on(self.clock.advance, self.clock() + request["advance_ms"])
+        self.clock.keep()
 
     def do_token(self, request: dict) -> None:
         self.agent.new_token(request["token"])
@@ -140,7 +128,9 @@ def main() -> None:
     def find(op: str):
         if op == "open":
             return lambda request: devices.update({request["client"]: Device(lines, request)})
-        return (lambda request: devices[request["client"]].post(request)) if op in OPS else None
+        # A closed device goes once its thread and its caller have let go of it, and its sockets with it: whichever is last.
+        take = devices.pop if op == "close" else devices.__getitem__
+        return (lambda request: take(request["client"]).post(request)) if op in OPS else None
 
     hello = {"name": "tidewire-python client", "roles": ["client"], "transports": ["tcp", "tls"], "features": list(FEATURES), "ops": OPS}
     lines.serve(hello, find)

@@ -29,7 +29,7 @@ pub(super) struct MatrixArgs {
     /// The users file of a server that runs already.
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
-    /// How many cases at once; default: twice the cores, at most 16.
+    /// How many cases at once; default: four times the cores, at most 16.
     #[arg(long)]
     jobs: Option<usize>,
     /// Writes the grid as JSON to this file.

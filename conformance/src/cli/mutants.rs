@@ -25,7 +25,7 @@ pub(super) struct MutantsArgs {
     /// Plays all cases, and lists those that fail although they cite nothing of what is broken.
     #[arg(long)]
     full: bool,
-    /// How many at once; default: twice the cores, at most 16.
+    /// How many at once; default: four times the cores, at most 16.
     #[arg(long)]
     jobs: Option<usize>,
     /// Reads the files strictly and lists them, and plays nothing.

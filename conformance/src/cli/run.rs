@@ -29,7 +29,7 @@ pub(super) struct RunArgs {
     cases: CaseArgs,
     #[command(flatten)]
     target: TargetArgs,
-    /// How many cases at once; default: twice the cores, at most 16.
+    /// How many cases at once; default: four times the cores, at most 16.
     #[arg(long)]
     jobs: Option<usize>,
     /// Makes the same keys and devices as another run with it.

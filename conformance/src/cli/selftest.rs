@@ -23,7 +23,7 @@ pub(super) struct SelftestArgs {
     /// The testee file of a client SDK that is correct; default: the Rust client of the checkout.
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
-    /// How many cases or mutants at once; default: twice the cores, at most 16.
+    /// How many cases or mutants at once; default: four times the cores, at most 16.
     #[arg(long)]
     jobs: Option<usize>,
     /// Chooses the sample.

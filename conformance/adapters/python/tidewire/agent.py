@@ -4,6 +4,9 @@ The client of client.py waits in its calls; this one lives in a loop that also h
 session. Byte streams only (TCP, TLS).
 """
 
+from select import select
+from time import monotonic
+
 from .lines import Refused
 from .link import Grease, Link, Lost
 from .live import Broken, Goaway, Live
@@ -12,6 +15,11 @@ from .pace import Pace
 from .schema import CODES, FEATURES, FRAMES, LIMITS
 from .state import State
 from . import wire
+
+
+# How long a server may take to answer while a clock that is moved by hand stands still for it, in seconds; and how long once it
+# let that time pass, until it is heard again.
+PATIENCE, PATIENCE_WITH_SILENT = 1.0, 0.001
 
 
 class Agent:
@@ -27,6 +35,8 @@ class Agent:
         self.live: Live | None = None
         self.pace = Pace(self.grease.random)
         self.attempts = 0
+        # The session in which an answer was waited for in vain.
+        self._silent: Live | None = None
         # When the next connection is tried; infinite where only the app can bring it about.
         self.retry_at: float = clock()
         self._options = {
@@ -71,6 +81,29 @@ class Agent:
             self._over(None, float("inf"))
         except (Lost, OSError):
             self._lost()
+
+    def go_on(self, move, until: float) -> None:
+        """Moves a clock that stands still, by `move`, in the steps in which something is due. The server may answer first."""
+        while True:
+            self.step()
+            self._let_server_answer()
+            if self.clock() >= until:
+                return
+            move(int(min(max(self.due(), self.clock() + 1), until)))
+
+    def _let_server_answer(self) -> None:
+        waited = 0.0
+        while self.waits():
+            left = (PATIENCE_WITH_SILENT if self._silent is self.live else PATIENCE) - waited
+            if left <= 0:
+                self._silent = self.live
+                return
+            begun = monotonic()
+            readable, _, _ = select([self.live.link.sock], [], [], left)
+            waited += monotonic() - begun
+            if readable:
+                self._silent = None
+            self.step()
 
     def _take_in(self) -> bool:
         """True if more may be here already."""

@@ -37,7 +37,7 @@ class Pace:
 
 
 class ManualClock:
-    """Stands still but for `advance`, also while no process lives."""
+    """Stands still but for `advance`, also while no process lives: as it was when `keep` was called."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -48,4 +48,6 @@ class ManualClock:
 
     def advance(self, to: int) -> None:
         self.now = to
-        self.path.write_text(str(to))
+
+    def keep(self) -> None:
+        self.path.write_text(str(self.now))

@@ -26,14 +26,19 @@ export function about({ transports }: Platform): object {
   return { name: "@tidewire/client", version: "0.1.0", roles: ["client"], transports, features: Object.keys(FEATURES) };
 }
 
-/** How long a server has for an answer, in real milliseconds, before a clock that stands still goes on without it. */
-const LOGIN_PATIENCE = 1000;
-const PATIENCE = 100;
+/**
+ * How long a server has for an answer, in real milliseconds, before a clock that stands still goes on without it; and how
+ * long it has once it let that time pass, until it is heard again on this connection or a later one.
+ */
+const PATIENCE = 1000;
+const PATIENCE_WITH_SILENT = 5;
 const CLOCK = "adapter/clock";
 
 interface Held {
   readonly client: Client;
   readonly clock?: { manual: ManualClock; store: Store };
+  /** The connection on which an answer was waited for in vain, counted as the client counts them. */
+  silent?: number;
 }
 
 const plain = (name: FrameName, body: Message) => toPlain(schemaOf(name), body);
@@ -112,14 +117,22 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
   }
 
   async function advance(args: Args): Promise<void> {
-    const { client, clock } = find(args);
+    const one = find(args);
+    const { client, clock } = one;
     if (clock === undefined) throw new Refusal("NO_CLOCK", "the client was not opened with manual_clock");
     const settled = async () => {
       let stop: ReturnType<typeof setTimeout> | undefined;
       const patience = new Promise<void>((resolve) => {
-        stop = setTimeout(resolve, client.status === "connecting" ? LOGIN_PATIENCE : PATIENCE);
+        const giveUp = () => {
+          one.silent = client.attempts;
+          resolve();
+        };
+        stop = setTimeout(giveUp, one.silent === client.attempts ? PATIENCE_WITH_SILENT : PATIENCE);
       });
-      await Promise.race([client.settled(), patience]);
+      const answered = client.settled().then(() => {
+        one.silent = undefined;
+      });
+      await Promise.race([answered, patience]);
       clearTimeout(stop);
     };
     await settled();
