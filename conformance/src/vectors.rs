@@ -17,6 +17,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 use crate::session::FixtureError;
 use crate::spec::Requirements;
 
@@ -49,6 +51,24 @@ impl Vector {
     /// All of the id but its last part.
     pub(crate) fn family(&self) -> &str {
         self.id.rsplit_once('/').map_or("", |(family, _)| family)
+    }
+
+    /// The bytes that are put to the codec, where it is bytes.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.what {
+            What::Frame(frame) => Some(&frame.bytes),
+            What::Invalid(invalid) => Some(&invalid.bytes),
+            What::Row(_) => None,
+        }
+    }
+
+    /// What the codec has to say, as the fixture writes it.
+    pub(crate) fn expected(&self) -> Json {
+        match &self.what {
+            What::Frame(frame) => frame.fields(),
+            What::Invalid(invalid) => Json::Object(invalid.answer.clone()),
+            What::Row(row) => Json::Object(row.expected.clone()),
+        }
     }
 
     /// What it can prove, the procedure itself included.

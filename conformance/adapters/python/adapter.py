@@ -29,7 +29,8 @@ class Device:
         self.asked: queue.SimpleQueue = queue.SimpleQueue()
         self.wake, self.woken = socket.socketpair()
         self.agent, self.is_over = self._open(request), False
-        threading.Thread(target=self._live, daemon=True).start()
+        self.thread = threading.Thread(target=self._live, daemon=True)
+        self.thread.start()
 
     def _open(self, request: dict) -> Agent:
         store = Path(request["store"])

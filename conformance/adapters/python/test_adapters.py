@@ -1,5 +1,6 @@
 """Conversations with both adapters, by the examples of their protocol: what is said, and what has to come."""
 
+import io
 import json
 import socket
 import subprocess
@@ -9,7 +10,9 @@ import threading
 import unittest
 from pathlib import Path
 
+from adapter import Device
 from tidewire.fake import FakeServer
+from tidewire.lines import Lines
 
 HERE = Path(__file__).resolve().parent
 PING = "00000200000400000007" + "0a00"
@@ -119,6 +122,15 @@ class Client(Case):
         # The fence, and one for each time that half of a minute went by in silence.
         self.assertEqual(len(server.fake.sent("PING")), 2)
         self.assertEqual(server.fake.sent("SEND")[0]["content"], b"hi")
+
+    def test_a_caller_is_late(self):
+        """A client may be gone before whoever asked it to close has woken it."""
+        with tempfile.TemporaryDirectory() as store:
+            opening = {"client": "k1", "store": store, "url": "tcp://127.0.0.1:1", "token": "t", "manual_clock": True}
+            device = Device(Lines(io.StringIO()), opening)
+            device.post({"id": 1, "op": "close"})
+            device.thread.join()
+            device.post({"id": 2, "op": "state"})
 
 
 if __name__ == "__main__":

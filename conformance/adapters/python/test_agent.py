@@ -103,6 +103,7 @@ class Sessions(Case):
             path = Path(folder) / "clock"
             clock = ManualClock(path)
             clock.advance(clock() + 5)
+            clock.keep()
             self.assertEqual(ManualClock(path)(), clock())
 
 

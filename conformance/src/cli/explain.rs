@@ -5,14 +5,16 @@ use std::path::Path;
 
 use super::{Folders, Suite, complain, tidy, written};
 use crate::mutant::{Mutant, Mutants};
+use crate::vectors::Vectors;
 
 mod case;
 mod diagram;
 mod sample;
+mod vector;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// The id of a case, or of a requirement, in upper or lower case; or a session file.
+    /// The id of a case of servers, clients or codecs, or of a requirement; or a session file.
     #[arg(value_name = "CASE|REQ")]
     what: String,
 }
@@ -36,6 +38,8 @@ pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
     };
     // What is wrong with a mutant is the business of the command that plays it.
     let mutants = Mutants::read(&folders.fixtures, &suite.requirements).unwrap_or_default();
+    // The same holds for what is wrong in a fixture of codecs.
+    let vectors = Vectors::read(&folders.fixtures, &suite.requirements).unwrap_or_default();
     let mut out = anstream::AutoStream::auto(io::stdout());
     let what = added.as_deref().unwrap_or(&args.what).trim();
     let requirement = what.to_uppercase();
@@ -46,9 +50,11 @@ pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
     {
         written(case::explain(&mut out, &suite, session, &mutants))
     } else if suite.requirements.get(&requirement).is_some() {
-        written(explain(&mut out, &suite, &requirement, &mutants))
+        written(explain(&mut out, &suite, &vectors, &requirement, &mutants))
+    } else if let Some(vector) = vectors.iter().find(|vector| vector.id == what) {
+        written(vector::explain(&mut out, &suite, vector))
     } else {
-        let like = suggestions(&suite, what);
+        let like = suggestions(&suite, &vectors, what);
         let hint = match like.len() {
             0 => "`list` and `list --requirements` show what there is".to_owned(),
             count if count > SUGGESTIONS => format!(
@@ -65,14 +71,15 @@ pub(super) fn run(args: &ExplainArgs, folders: &Folders) -> u8 {
 }
 
 /// The names that begin like this one; without any, those that hold it; without any, those that are one slip away.
-fn suggestions<'a>(suite: &'a Suite, what: &str) -> Vec<&'a str> {
+fn suggestions<'a>(suite: &'a Suite, vectors: &'a Vectors, what: &str) -> Vec<&'a str> {
     let what = what.to_lowercase();
     let cases = suite.sessions.iter().map(|session| session.id.as_str());
     let ids = suite
         .requirements
         .iter()
         .map(|requirement| requirement.id.as_str());
-    let all: Vec<&str> = cases.chain(ids).collect();
+    let of_codecs = vectors.iter().map(|vector| vector.id.as_str());
+    let all: Vec<&str> = cases.chain(ids).chain(of_codecs).collect();
     let picked = |fits: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
         all.iter()
             .copied()
@@ -107,7 +114,13 @@ fn is_near(one: &str, other: &str) -> bool {
     row.last().is_some_and(|distance| *distance <= 2)
 }
 
-fn explain(out: &mut dyn Write, suite: &Suite, id: &str, mutants: &Mutants) -> io::Result<()> {
+fn explain(
+    out: &mut dyn Write,
+    suite: &Suite,
+    vectors: &Vectors,
+    id: &str,
+    mutants: &Mutants,
+) -> io::Result<()> {
     sentence(out, suite, id)?;
     writeln!(out)?;
     let mut count = 0;
@@ -129,6 +142,15 @@ fn explain(out: &mut dyn Write, suite: &Suite, id: &str, mutants: &Mutants) -> i
         }
     }
     writeln!(out, "proved by {count} steps")?;
+    let of_codecs: Vec<&str> = vectors
+        .iter()
+        .filter(|vector| vector.claims().contains(id))
+        .map(|vector| vector.id.as_str())
+        .collect();
+    if let Some(first) = of_codecs.first() {
+        let all = of_codecs.len();
+        writeln!(out, "and by {all} cases of codecs, as {first}")?;
+    }
     killed(out, mutants, &|mutant| mutant.breaks.contains(id))
 }
 

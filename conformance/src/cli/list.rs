@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::{Folders, Suite, complain, selects};
+use super::{Folders, Suite, complain, matches, selects};
 use crate::report::Role;
+use crate::vectors::Vectors;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
@@ -16,6 +17,9 @@ pub(super) struct ListArgs {
     /// The requirements, each with the cases that prove it.
     #[arg(long)]
     requirements: bool,
+    /// The cases of codecs: frames, bytes that break a rule, rows of the tables of negotiation.
+    #[arg(long, conflicts_with = "requirements")]
+    codec: bool,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -26,6 +30,9 @@ pub(super) fn run(args: &ListArgs, folders: &Folders) -> u8 {
         Ok(suite) => suite,
         Err(code) => return code,
     };
+    if args.codec {
+        return codec(&suite, folders, args);
+    }
     if !args.filter.is_empty()
         && !suite
             .sessions
@@ -41,6 +48,47 @@ pub(super) fn run(args: &ListArgs, folders: &Folders) -> u8 {
         (true, json) => requirements(&mut out, &suite, json),
     };
     super::written(written)
+}
+
+fn codec(suite: &Suite, folders: &Folders, args: &ListArgs) -> u8 {
+    let vectors = match Vectors::read(&folders.fixtures, &suite.requirements) {
+        Ok(vectors) => vectors,
+        Err(error) => return complain(&error.to_string()),
+    };
+    let chosen: Vec<_> = vectors
+        .iter()
+        .filter(|vector| {
+            args.filter.is_empty() || args.filter.iter().any(|filter| matches(filter, &vector.id))
+        })
+        .collect();
+    if chosen.is_empty() {
+        return complain("no case fits the filter");
+    }
+    let mut out = io::stdout().lock();
+    let mut write = || -> io::Result<()> {
+        if args.json {
+            let cases: Vec<_> = chosen
+                .iter()
+                .map(|vector| {
+                    json!({
+                        "id": vector.id,
+                        "title": vector.title,
+                        "covers": vector.claims(),
+                        "file": super::tidy(&vector.file),
+                    })
+                })
+                .collect();
+            return writeln!(out, "{:#}", json!({ "cases": cases }));
+        }
+        let width = chosen.iter().map(|vector| vector.id.len()).max();
+        for vector in &chosen {
+            let covers: Vec<String> = vector.claims().into_iter().collect();
+            let (id, title, covers) = (&vector.id, &vector.title, covers.join(" "));
+            writeln!(out, "{id:0$}  {title}  [{covers}]", width.unwrap_or(0))?;
+        }
+        writeln!(out, "{} cases", chosen.len())
+    };
+    super::written(write())
 }
 
 fn cases(out: &mut dyn Write, suite: &Suite, args: &ListArgs) -> io::Result<()> {

@@ -103,12 +103,14 @@ impl TargetArgs {
 /// What does not take a connection in this time is not there.
 pub(super) const REACH_BUDGET: Duration = Duration::from_secs(5);
 
+/// Says where an adapter that dials in is awaited.
+pub(super) fn announce(text: String) {
+    // Whoever has to dial in is told; without a reader nobody will.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Starts the SDK of a testee file; what it has to say goes to stderr.
 pub(super) async fn start_sdk(file: &Path) -> Result<Sdk, u8> {
-    let announce = |text: String| {
-        // Whoever has to dial in is told; without a reader nobody will.
-        let _ = writeln!(std::io::stderr(), "{text}");
-    };
     Sdk::start(file, announce).await.map_err(|error| {
         complain(&format!("the adapter of {}: {error}", file.display()));
         EXIT_HARNESS

@@ -31,7 +31,7 @@ pub(crate) struct FrameVector {
     pub(super) body: Option<Known>,
     /// The bytes of fields that nobody knows.
     pub(super) unknown: String,
-    pub(super) canonical: bool,
+    pub(crate) canonical: bool,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -57,6 +57,15 @@ impl FrameVector {
         } else {
             "decode"
         }
+    }
+
+    /// Type, flags, `ref` and body, as `encode` takes them.
+    pub(super) fn fields(&self) -> Json {
+        let mut fields = json!({ "type": self.type_name(), "flags": self.flags, "ref": self.reference, "unknown": self.unknown });
+        if let (Some(known), Json::Object(fields)) = (&self.body, &mut fields) {
+            fields.insert("body".to_owned(), known.json.clone());
+        }
+        fields
     }
 
     fn type_name(&self) -> String {
@@ -170,11 +179,7 @@ async fn byte_by_byte<C: Codec>(codec: &C, vector: &FrameVector) -> Result<(), T
 
 /// The bytes of the fixture, or others that mean the same: encodings are not canonical.
 async fn encode<C: Codec>(codec: &C, vector: &FrameVector) -> Result<(), Trouble> {
-    let mut arguments = json!({ "type": vector.type_name(), "flags": vector.flags, "ref": vector.reference, "unknown": vector.unknown });
-    if let (Some(known), Json::Object(arguments)) = (&vector.body, &mut arguments) {
-        arguments.insert("body".to_owned(), known.json.clone());
-    }
-    let asked = ask(codec, "encode", arguments).await?;
+    let asked = ask(codec, "encode", vector.fields()).await?;
     let written = asked
         .answer
         .get("hex")

@@ -165,11 +165,7 @@ fn describe(report: &mut CaseReport, vector: &Vector, trouble: Trouble) {
 /// The bytes with what they mean, and the question that shows the fault.
 fn evidence(vector: &Vector, wrong: &Wrong) -> Evidence {
     let mut events = Vec::new();
-    let bytes: &[u8] = match &vector.what {
-        What::Frame(frame) => &frame.bytes,
-        What::Invalid(bytes) => &bytes.bytes,
-        What::Row(_) => &[],
-    };
+    let bytes = vector.bytes().unwrap_or_default();
     let rest = bytes.strip_prefix(&PREFACE).unwrap_or(bytes);
     if rest.len() < bytes.len() {
         events.push(as_bytes(&PREFACE));

@@ -41,7 +41,7 @@ pub async fn open(request: &Arguments) -> Result<Opened, (String, String)> {
         builder = builder.seed(request.long("seed")?);
     }
     if request.0.contains_key("features") {
-        let named = request.list("features").filter_map(Value::as_str);
+        let named = request.list("features")?.iter().filter_map(Value::as_str);
         builder = builder.features(named.filter_map(Feature::from_name));
     }
     let clock = text("store").map(|folder| Path::new(folder).join("clock"));

@@ -59,12 +59,15 @@ impl Arguments {
     }
 
     /// A list, empty where there is none.
-    pub fn list(&self, key: &str) -> impl Iterator<Item = &Value> {
-        self.0
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn list(&self, key: &str) -> Result<&[Value], (String, String)> {
+        match self.0.get(key) {
+            None => Ok(&[]),
+            Some(Value::Array(items)) => Ok(items),
+            Some(_) => Err(bad(format!("{key} is no list"))),
+        }
     }
 }
 

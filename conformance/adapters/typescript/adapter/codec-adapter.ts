@@ -12,7 +12,12 @@ import { FRAMES } from "../src/generated/registry.js";
 import { type Message, toBinary } from "@bufbuild/protobuf";
 import { answer, type Args, type Ops, Refusal } from "./lines.js";
 
-const hex = (value: unknown): Uint8Array => fromHex(String(value ?? ""));
+const hex = (value: unknown): Uint8Array => fromHex(text(value ?? ""));
+
+function text(value: unknown): string {
+  if (typeof value !== "string") throw new Refusal("BAD_REQUEST", `${JSON.stringify(value)} is no text`);
+  return value;
+}
 
 /** A frame as the fixtures write it; where the body does not decode, why. */
 function described(frame: RawFrame): { shown: Plain; fault?: Malformed } {
@@ -56,10 +61,11 @@ function decode(args: Args): Plain {
 }
 
 function encode(args: Args): Plain {
-  const name = String(args.type);
+  const name = text(args.type);
   const known = Object.hasOwn(FRAMES, name) ? (name as FrameName) : nameOf(Number(name));
   const type = known === undefined ? Number(name) : FRAMES[known].type;
-  if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new Refusal("UNKNOWN_TYPE", `no frame type ${name}`);
+  if (name === "" || !Number.isInteger(type) || type < 0 || type > 0xffff)
+    throw new Refusal("UNKNOWN_TYPE", `no frame type ${name}`);
   const schema = known && schemaOf(known);
   const body = schema ? toBinary(schema, fromPlain(schema, (args.body ?? {}) as Plain)) : new Uint8Array(0);
   const frame = {

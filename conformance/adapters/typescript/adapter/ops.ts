@@ -38,7 +38,7 @@ interface Held {
   readonly client: Client;
   readonly clock?: { manual: ManualClock; store: Store };
   /** The connection on which an answer was waited for in vain, counted as the client counts them. */
-  silent?: number;
+  silent?: number | undefined;
 }
 
 const plain = (name: FrameName, body: Message) => toPlain(schemaOf(name), body);

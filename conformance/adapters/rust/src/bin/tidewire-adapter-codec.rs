@@ -45,7 +45,7 @@ fn decode(arguments: &Arguments) -> Done {
         decoder.set_max_frame(arguments.number("max_frame")?);
     }
     let (mut src, mut frames, mut violation) = (BytesMut::new(), Vec::new(), Value::Null);
-    for piece in arguments.list("pieces") {
+    for piece in arguments.list("pieces")? {
         let bytes = piece.as_str().and_then(unhex);
         src.extend_from_slice(&bytes.ok_or_else(|| bad("a piece is not hex"))?);
         while let Some(item) = decoder.poll(&mut src) {
@@ -105,11 +105,12 @@ fn judge(arguments: &Arguments) -> Done {
 fn negotiate(arguments: &Arguments) -> Done {
     let input = arguments.0.get("input").and_then(Value::as_object);
     let input = Arguments(input.cloned().unwrap_or_default());
-    let list = |key: &str| -> Vec<u32> {
-        let ids = input.list(key).filter_map(Value::as_u64);
-        ids.filter_map(|id| u32::try_from(id).ok()).collect()
+    let list = |key: &str| -> Result<Vec<u32>, _> {
+        let ids = input.list(key)?.iter().map(Value::as_u64);
+        let ids: Option<Vec<u32>> = ids.map(|id| u32::try_from(id?).ok()).collect();
+        ids.ok_or_else(|| bad(format!("{key} holds what is no number of 32 bits")))
     };
-    let ours = list("ours");
+    let ours = list("ours")?;
     match (arguments.text("table"), &ours[..]) {
         ("version", [lowest, highest]) => {
             let (min, max) = (input.number("version_min")?, input.number("version_max")?);
@@ -120,8 +121,8 @@ fn negotiate(arguments: &Arguments) -> Done {
         }
         ("features", ours) => {
             let ours: Vec<Feature> = ours.iter().copied().map(Feature).collect();
-            let enabled = choose_features(&list("offered"), &ours);
-            let missing = missing_features(&list("requires"), &enabled);
+            let enabled = choose_features(&list("offered")?, &ours);
+            let missing = missing_features(&list("requires")?, &enabled);
             let ids = |features: Vec<Feature>| {
                 features
                     .into_iter()
