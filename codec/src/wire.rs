@@ -69,6 +69,9 @@ impl<'a> Cursor<'a> {
     /// Reads a varint of at most ten bytes and 64 bits, not necessarily the shortest.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Flaw> {
+        //= spec/01-framing.md#bodies
+        //# [FRM-037] A decoder MUST give each field of a body the value that its bytes hold, over the whole range of its
+        //# type.
         match *self.rest {
             [byte, ref rest @ ..] if byte < 0x80 => {
                 self.rest = rest;

@@ -79,6 +79,17 @@ fn unknown_fields_are_skipped() {
 
 //= spec/01-framing.md#bodies
 //= type=test
+//# [FRM-037] A decoder MUST give each field of a body the value that its bytes hold, over the whole range of its type.
+#[test]
+fn values_of_every_size() {
+    let ack = |pos| Ok(Frame::from(proto::Ack { pos }));
+    check(FrameType::ACK, "08 FF01", ack(255));
+    check(FrameType::ACK, "08 8180808080808010", ack((1 << 53) + 1));
+    check(FrameType::ACK, "08 FFFFFFFFFFFFFFFFFF01", ack(u64::MAX));
+}
+
+//= spec/01-framing.md#bodies
+//= type=test
 //# [FRM-032] A receiver MUST treat an unknown enum value as the UNSPECIFIED value of that enum.
 #[test]
 fn unknown_enum_values_are_unspecified() {

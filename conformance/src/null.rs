@@ -11,7 +11,7 @@ use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::run::Testees;
+use crate::run::{RunOptions, Testees};
 use crate::testee::Testee;
 pub use liar::Lie;
 
@@ -21,6 +21,20 @@ mod liar;
 
 pub use adapter::NullAdapter;
 use answers::{answer, goaway, login_ok, recording, synced};
+
+/// How every case is played against a peer that does nothing: those whose twin did not pass as well, and all at once,
+/// since these peers have no state that a case could disturb. Nothing is waited for long: they answer at once or never.
+#[must_use]
+pub fn options() -> RunOptions {
+    RunOptions {
+        jobs: 128,
+        budget: Some(Duration::from_millis(150)),
+        ignore_blocks: true,
+        all_parallel: true,
+        repeat_inconclusive: false,
+        ..RunOptions::default()
+    }
+}
 
 /// What a null testee does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -192,6 +192,13 @@ impl Report {
             .count()
     }
 
+    /// The cases in which the testee kept what it must.
+    #[must_use]
+    pub fn passed(&self) -> Vec<&str> {
+        let good = self.cases.iter().filter(|case| case.verdict.is_good());
+        good.map(|case| case.id.as_str()).collect()
+    }
+
     /// True if the case came to what neither the specification nor the baseline allows.
     #[must_use]
     pub fn is_unexpected(&self, case: &CaseReport) -> bool {

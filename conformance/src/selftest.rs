@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::cli::Suite;
 use crate::mutant::Judgement;
+use crate::report::Report;
+use crate::run::{RunOptions, Testees, run};
 use crate::testee::Starter;
 
 mod change;
@@ -162,6 +164,25 @@ pub(crate) struct Ground<'a> {
     pub(crate) repeats: usize,
     pub(crate) jobs: usize,
     pub(crate) seed: u64,
+}
+
+impl Ground<'_> {
+    /// Correct servers: one for all, and so many for cases that run alone.
+    async fn testees(&self, lanes: usize) -> Result<Testees, String> {
+        let started = self.starter.start_all(lanes).await;
+        started.map_err(|error| error.to_string())
+    }
+
+    /// Plays the suite.
+    async fn play(&self, testees: Testees, options: &RunOptions) -> Result<Report, String> {
+        let Suite {
+            sessions,
+            requirements,
+            ..
+        } = self.suite;
+        let report = run(sessions, requirements, testees, options, |_| ()).await;
+        report.map_err(|error| error.to_string())
+    }
 }
 
 /// The artefact.

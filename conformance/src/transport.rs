@@ -163,16 +163,7 @@ impl Connection {
                 "the server selected no subprotocol".to_owned(),
             ));
         }
-        let has_preface = matches!(wire, Wire::Bytes(_));
-        let mut connection = Connection {
-            wire,
-            decoder: Decoder::new(has_preface),
-            received: BytesMut::new(),
-            closed: false,
-            tapped: tap.map(|tap| Tapped::new(tap, has_preface)),
-            wire_ended: false,
-            recorder: None,
-        };
+        let (mut connection, has_preface) = Connection::over(wire, tap);
         if has_preface {
             let preface = opening
                 .preface
@@ -201,20 +192,26 @@ impl Connection {
         let wire = accepted
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        let has_preface = matches!(wire, Wire::Bytes(_));
-        let mut connection = Connection {
-            wire,
-            decoder: Decoder::new(has_preface),
-            received: BytesMut::new(),
-            closed: false,
-            tapped: None,
-            wire_ended: false,
-            recorder: None,
-        };
+        let (mut connection, has_preface) = Connection::over(wire, None);
         if has_preface {
             connection.send(&PREFACE, budget).await?;
         }
         Ok(connection)
+    }
+
+    /// A connection of which nothing was read yet, and whether a preface comes first.
+    fn over(wire: Wire, tap: Option<Tap>) -> (Connection, bool) {
+        let has_preface = matches!(wire, Wire::Bytes(_));
+        let connection = Connection {
+            wire,
+            decoder: Decoder::new(has_preface),
+            received: BytesMut::new(),
+            closed: false,
+            tapped: tap.map(|tap| Tapped::new(tap, has_preface)),
+            wire_ended: false,
+            recorder: None,
+        };
+        (connection, has_preface)
     }
 
     /// Has what goes over the wire written down from now on, and the preface that went already.

@@ -109,13 +109,25 @@ impl Player<'_> {
             }
             Came::Nothing => return Err(self.nothing_came(actor, &wanted).await),
         };
+        self.fits_one_of(actor, expects, &types, &frame, wanted)
+    }
+
+    /// Holds a frame against expectations and their types, and returns which it fits; of several misses the nearest.
+    pub(super) fn fits_one_of(
+        &mut self,
+        actor: usize,
+        expects: &[&Expect],
+        types: &[FrameType],
+        frame: &RawFrame,
+        wanted: String,
+    ) -> Result<usize, Miss> {
         let mut nearest: Option<Miss> = None;
-        for (index, (expect, frame_type)) in expects.iter().zip(&types).enumerate() {
-            match self.fits(actor, expect, *frame_type, &frame) {
+        for (index, (expect, frame_type)) in expects.iter().zip(types).enumerate() {
+            match self.fits(actor, expect, *frame_type, frame) {
                 Ok(()) => return Ok(index),
                 // The miss of an expectation of the same type says more than that of another.
                 Err(miss) if nearest.is_none() || miss.class != FailureClass::WrongFrame => {
-                    nearest = Some(miss)
+                    nearest = Some(miss);
                 }
                 Err(_) => {}
             }

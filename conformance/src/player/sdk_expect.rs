@@ -58,20 +58,11 @@ impl Player<'_> {
             }
             None => return Err(self.sdk_nothing(actor, &wanted).await),
         };
-        let mut nearest: Option<Miss> = None;
-        for (index, (expect, frame_type)) in expects.iter().zip(&types).enumerate() {
-            match self.fits(actor, expect, *frame_type, &frame) {
-                Ok(()) => {
-                    self.hears(actor, expect, &frame).await?;
-                    return Ok(index);
-                }
-                Err(miss) if nearest.is_none() || miss.class != FailureClass::WrongFrame => {
-                    nearest = Some(miss);
-                }
-                Err(_) => {}
-            }
+        let index = self.fits_one_of(actor, expects, &types, &frame, wanted)?;
+        if let Some(expect) = expects.get(index) {
+            self.hears(actor, expect, &frame).await?;
         }
-        Err(nearest.unwrap_or_else(|| Miss::harness("an empty list of frames")))
+        Ok(index)
     }
 
     /// The app is told what the frame means, and nothing else.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::{Ground, Proof, Which};
-use crate::run::{RunOptions, fresh_seed, run};
+use crate::run::{RunOptions, fresh_seed};
 use crate::verdict::Verdict;
 
 /// Servers for cases that run alone.
@@ -58,17 +58,8 @@ async fn once(ground: &Ground<'_>) -> Result<BTreeMap<String, Verdict>, String> 
         seed: fresh_seed(),
         ..RunOptions::default()
     };
-    let testees = ground.starter.start_all(LANES).await;
-    let testees = testees.map_err(|error| error.to_string())?;
-    let suite = ground.suite;
-    let report = run(
-        &suite.sessions,
-        &suite.requirements,
-        testees,
-        &options,
-        |_| (),
-    );
-    let report = report.await.map_err(|error| error.to_string())?;
+    let testees = ground.testees(LANES).await?;
+    let report = ground.play(testees, &options).await?;
     Ok(report
         .cases
         .into_iter()

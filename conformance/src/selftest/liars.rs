@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Ground, Proof, Which};
 use crate::adapter::AdapterFile;
 use crate::null::Lie;
-use crate::run::{RunOptions, run};
+use crate::run::RunOptions;
 use crate::sdk::Sdk;
 use crate::verdict::Verdict;
 
@@ -93,8 +93,6 @@ async fn play(ground: &Ground<'_>, command: Vec<String>) -> Result<Fate, String>
         Err(error) if error.to_string().contains("not honest") => return Ok(Fate::NotHonest),
         Err(error) => return Err(error.to_string()),
     };
-    let testees = ground.starter.start_all(0).await;
-    let testees = testees.map_err(|error| error.to_string())?;
     let options = RunOptions {
         cases: [CASE.to_owned()].into(),
         seed: ground.seed,
@@ -102,15 +100,7 @@ async fn play(ground: &Ground<'_>, command: Vec<String>) -> Result<Fate, String>
         sdks: vec![sdk],
         ..RunOptions::default()
     };
-    let suite = ground.suite;
-    let report = run(
-        &suite.sessions,
-        &suite.requirements,
-        testees,
-        &options,
-        |_| (),
-    );
-    let report = report.await.map_err(|error| error.to_string())?;
+    let report = ground.play(ground.testees(0).await?, &options).await?;
     let case = report.cases.first();
     case.map(|case| Fate::Verdict(case.verdict))
         .ok_or_else(|| format!("there is no case {CASE}"))

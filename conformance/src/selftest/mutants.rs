@@ -25,8 +25,7 @@ pub(super) async fn bench(ground: &Ground<'_>, role: Role) -> Result<Arc<Bench>,
         let sdk = Sdk::start(file, |_| ()).await;
         options.sdks = vec![sdk.map_err(|error| error.to_string())?];
     }
-    let testees = ground.starter.start_all(LANES).await;
-    let testees = testees.map_err(|error| error.to_string())?;
+    let testees = ground.testees(LANES).await?;
     let bench = Bench::new(testees, &ground.suite.requirements, options).await;
     bench.map(Arc::new).map_err(|error| error.to_string())
 }

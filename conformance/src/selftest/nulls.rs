@@ -1,21 +1,14 @@
 //! The second proof: peers that do nothing right pass no case.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Ground, Proof, Which};
-use crate::null::{NullAdapter, NullKind, NullServer};
+use crate::null::{self, NullAdapter, NullKind, NullServer};
 use crate::report::Report;
-use crate::run::{RunOptions, run};
+use crate::run::RunOptions;
 use crate::sdk::Sdk;
-use crate::verdict::Verdict;
 
-/// Nothing that comes later than this is worth waiting for: these peers answer at once or never.
-const BUDGET: Duration = Duration::from_millis(150);
-/// They have no state, so that cases do not disturb each other.
-const JOBS: usize = 128;
 /// A proof by fewer cases would be none.
 const LEAST_PLAYED: usize = 200;
 
@@ -53,13 +46,8 @@ pub(super) async fn prove(ground: &Ground<'_>) -> Proof {
 
 fn options(ground: &Ground<'_>) -> RunOptions {
     RunOptions {
-        jobs: JOBS,
         seed: ground.seed,
-        budget: Some(BUDGET),
-        ignore_blocks: true,
-        all_parallel: true,
-        repeat_inconclusive: false,
-        ..RunOptions::default()
+        ..null::options()
     }
 }
 
@@ -74,47 +62,22 @@ async fn of_client(ground: &Ground<'_>, kind: NullAdapter) -> Result<Option<Repo
     let Ok(sdk) = Sdk::of_command("the adapter", command).await else {
         return Ok(None);
     };
-    let testees = ground.starter.start_all(0).await;
-    let testees = testees.map_err(|error| error.to_string())?;
     let options = RunOptions {
         sdks: vec![sdk],
         ..options(ground)
     };
-    let suite = ground.suite;
-    let report = run(
-        &suite.sessions,
-        &suite.requirements,
-        testees,
-        &options,
-        |_| (),
-    );
-    report.await.map(Some).map_err(|error| error.to_string())
+    let report = ground.play(ground.testees(0).await?, &options).await;
+    report.map(Some)
 }
 
 async fn of_server(ground: &Ground<'_>, kind: NullKind) -> Result<Report, String> {
-    let options = options(ground);
-    let server = NullServer::start(kind)
-        .await
-        .map_err(|error| error.to_string())?;
-    let suite = ground.suite;
-    let report = run(
-        &suite.sessions,
-        &suite.requirements,
-        server.testees(),
-        &options,
-        |_| (),
-    );
-    report.await.map_err(|error| error.to_string())
+    let server = NullServer::start(kind).await;
+    let server = server.map_err(|error| error.to_string())?;
+    ground.play(server.testees(), &options(ground)).await
 }
 
 fn look(proof: &mut Proof, who: &str, report: &Report) -> serde_json::Value {
-    let green = [Verdict::Pass, Verdict::NonStrict, Verdict::Observed];
-    let passed: Vec<&str> = report
-        .cases
-        .iter()
-        .filter(|case| green.contains(&case.verdict))
-        .map(|case| case.id.as_str())
-        .collect();
+    let passed = report.passed();
     for case in &passed {
         proof.fault(format!("{who} passes {case}"));
     }

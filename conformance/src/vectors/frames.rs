@@ -20,6 +20,8 @@ const HEADER: &str = "FRM-010";
 const SPLIT: &str = "FRM-011";
 const INCOMPLETE: &str = "FRM-012";
 const ENCODED: &str = "FRM-016";
+/// What each body shows, whatever else its fixture is for.
+const VALUES: &str = "FRM-037";
 
 /// A valid frame.
 #[derive(Clone, Debug)]
@@ -47,7 +49,9 @@ impl FrameVector {
     /// What the procedure proves beside the fixture, where a codec decodes and encodes.
     pub(super) fn procedure_proves(&self) -> impl Iterator<Item = &'static str> {
         let encoded = self.canonical.then_some(ENCODED);
-        [HEADER, SPLIT, INCOMPLETE].into_iter().chain(encoded)
+        let values = self.body.is_some().then_some(VALUES);
+        let always = [HEADER, SPLIT, INCOMPLETE];
+        always.into_iter().chain(values).chain(encoded)
     }
 
     /// The op that shows a requirement.
@@ -102,9 +106,11 @@ pub(super) async fn check<C: Codec>(
     let mut questions = 0;
     if codec.can("decode") {
         // What a fixture proves beside the procedure is a matter of its body.
-        let procedure = [HEADER, SPLIT, INCOMPLETE, ENCODED];
+        let procedure = [HEADER, SPLIT, INCOMPLETE, ENCODED, VALUES];
         let ids = proves.iter().map(String::as_str);
-        let of_body: Vec<&str> = ids.filter(|id| !procedure.contains(id)).collect();
+        let ids = ids.filter(|id| !procedure.contains(id));
+        let values = vector.body.is_some().then_some(VALUES);
+        let of_body: Vec<&str> = ids.chain(values).collect();
         let right = whole(codec, vector, &of_body).await?;
         byte_by_byte(codec, vector).await?;
         questions += 2 + split(codec, vector, &right).await?;

@@ -226,6 +226,8 @@ def _value(field: Field, kind: int, raw, depth: int, path: str):
         return raw != 0
     if field.type == "uint32":
         return raw & 0xFFFFFFFF
+    #= spec/01-framing.md#bodies
+    ## [FRM-037] A decoder MUST give each field of a body the value that its bytes hold, over the whole range of its type.
     if field.type in SCHEMA.enums:
         names = {number: name for name, number in SCHEMA.enums[field.type].items()}
         #= spec/01-framing.md#bodies

@@ -32,6 +32,8 @@ export function decodeExact<N extends FrameName>(name: N, bytes: Uint8Array): Bo
   //# [FRM-015] A body of length 0 MUST be taken as a message with every field absent.
   //= spec/01-framing.md#bodies
   //# [FRM-031] A receiver MUST accept the fields of a body in any order.
+  //= spec/01-framing.md#bodies
+  //# [FRM-037] A decoder MUST give each field of a body the value that its bytes hold, over the whole range of its type.
   return fromBinary(schema, bytes) as Body<N>;
 }
 
