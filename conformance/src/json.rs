@@ -44,11 +44,26 @@ fn field_json(field: &FieldDescriptor, value: &Value) -> Json {
 /// # Errors
 /// A field that the message has not, or a value that does not fit it.
 pub(crate) fn from_json(body: Json, message: &MessageDescriptor) -> Result<DynamicMessage, String> {
-    let written = DynamicMessage::deserialize(message.clone(), to_proto_json(body, message)?)
-        .map_err(|error| format!("body: {error}"))?;
+    let mapped = to_proto_json(body, message)?;
+    let written = DynamicMessage::deserialize(message.clone(), &mapped)
+        .map_err(|error| format!("{}: {error}", culprit(&mapped, message)))?;
     // A zero that is written out is the same as none where the field has no presence; the encoding knows where.
     DynamicMessage::decode(message.clone(), written.encode_to_vec().as_slice())
         .map_err(|error| format!("body: {error}"))
+}
+
+/// The path of the field whose value does not fit, as the error does not tell it.
+fn culprit(body: &Json, message: &MessageDescriptor) -> String {
+    let fields = body.as_object().into_iter().flatten();
+    let wrong = fields.into_iter().find(|(name, value)| {
+        let mut alone = Map::new();
+        alone.insert((*name).clone(), (*value).clone());
+        DynamicMessage::deserialize(message.clone(), &Json::Object(alone)).is_err()
+    });
+    wrong.map_or_else(
+        || "body".to_owned(),
+        |(name, value)| format!("body.{name} = {value}"),
+    )
 }
 
 /// The same body with its bytes as the JSON mapping of proto3 has them: in base64.

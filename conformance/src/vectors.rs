@@ -71,6 +71,16 @@ impl Vector {
         }
     }
 
+    /// Why it cannot be put to a codec with these ops.
+    pub(crate) fn lacks(&self, can: &dyn Fn(&str) -> bool) -> Option<String> {
+        let op = match &self.what {
+            What::Frame(frame) => frame.lacks(can),
+            What::Invalid(invalid) => invalid.lacks(can),
+            What::Row(_) => (!can("negotiate")).then_some("negotiate"),
+        };
+        op.map(|op| format!("the codec has no {op}"))
+    }
+
     /// What it can prove, the procedure itself included.
     pub(crate) fn claims(&self) -> BTreeSet<String> {
         let mut claims = self.proves.clone();

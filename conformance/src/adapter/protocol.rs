@@ -285,6 +285,28 @@ mod tests {
             let line = request(3, op, Some("k1"), arguments);
             assert!(is_valid("request", &line), "{line}");
         }
+        for (op, arguments) in [
+            (
+                "decode",
+                json!({ "from": "client", "pieces": ["00", "0102"], "preface": false, "max_frame": 9 }),
+            ),
+            (
+                "encode",
+                json!({ "type": "ACK", "flags": 0, "ref": 0, "body": { "pos": "7" }, "unknown": "" }),
+            ),
+            (
+                "judge",
+                json!({ "state": "before-login", "max_frame": 8_192, "hex": "00" }),
+            ),
+            ("negotiate", json!({ "table": "version", "input": {} })),
+        ] {
+            let Value::Object(arguments) = arguments else {
+                unreachable!("{op}")
+            };
+            let line = request(3, op, None, arguments);
+            assert!(is_valid("request", &line), "{line}");
+            assert!(!is_valid("request", &request(3, op, None, Map::new())));
+        }
         assert!(!is_valid(
             "request",
             &request(3, "sing", Some("k1"), Map::new())

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::run::codec;
 use super::target::{CaseArgs, TargetArgs};
-use super::{Folders, Suite, complain, written};
-use crate::adapter::{AdapterFile, Role as AdapterRole};
+use super::{Folders, complain, written};
 use crate::report::Role;
 use crate::run::{Planned, RunOptions, plan};
+use crate::spec::Requirements;
+use crate::vectors::Vector;
+use crate::verdict::Verdict;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
@@ -22,49 +26,103 @@ pub(super) struct PlanArgs {
     json: bool,
 }
 
+/// A case, as far as a plan goes.
+struct Item<'a> {
+    id: &'a str,
+    family: &'a str,
+    covers: BTreeSet<&'a str>,
+}
+
 pub(super) fn run(args: &PlanArgs, folders: &Folders) -> u8 {
-    let mut suite = match folders.read() {
-        Ok(suite) => suite,
-        Err(code) => return code,
-    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error.to_string()),
     };
-    match runtime.block_on(ask(args, &mut suite)) {
-        Ok((planned, role)) => {
-            let reach = Reach::new(&suite, &planned, role);
-            let mut out = io::stdout().lock();
-            written(if args.json {
-                writeln!(out, "{:#}", to_json(&suite, &planned, &reach))
-            } else {
-                print(&mut out, &suite, &planned, &reach)
-            })
-        }
-        Err(code) => code,
-    }
+    let shown = match codec::file(&args.target) {
+        Ok(Some(file)) => runtime.block_on(of_codec(args, folders, file)),
+        Ok(None) => runtime.block_on(of_sessions(args, folders)),
+        Err(code) => Err(code),
+    };
+    shown.map_or_else(|code| code, written)
 }
 
-async fn ask(args: &PlanArgs, suite: &mut Suite) -> Result<(Planned, Role), u8> {
-    if let Some(file) = &args.target.testee {
-        let role = AdapterFile::role_of(file).map_err(|error| complain(&error.to_string()))?;
-        if role == AdapterRole::Codec {
-            return Err(complain(
-                "a bare codec plays no sessions: `run` puts every vector to it whose op its hello has",
-            ));
-        }
-    }
+async fn of_sessions(args: &PlanArgs, folders: &Folders) -> Result<io::Result<()>, u8> {
+    let mut suite = folders.read()?;
     let options = RunOptions {
-        cases: args.cases.choose(suite)?,
+        cases: args.cases.choose(&mut suite)?,
         transport: args.target.transport,
         sdks: args.target.sdks().await?,
         ..RunOptions::default()
     };
     let testee = args.target.start_one().await?;
-    plan(&suite.sessions, testee, &options)
-        .await
-        .map(|planned| (planned, options.role()))
-        .map_err(|error| super::broken(&format!("the testee's back door: {error}")))
+    let planned = plan(&suite.sessions, testee, &options).await;
+    let planned =
+        planned.map_err(|error| super::broken(&format!("the testee's back door: {error}")))?;
+    let items: Vec<Item<'_>> = suite
+        .sessions
+        .iter()
+        .map(|session| Item {
+            id: &session.id,
+            family: session.family(),
+            covers: session.covers(),
+        })
+        .collect();
+    Ok(show(
+        args,
+        &suite.requirements,
+        &items,
+        &planned,
+        options.role(),
+    ))
+}
+
+/// A codec plays no sessions; a hello says which vectors can be put to it.
+async fn of_codec(args: &PlanArgs, folders: &Folders, file: &Path) -> Result<io::Result<()>, u8> {
+    let (requirements, vectors) = codec::read(folders)?;
+    let chosen = codec::chosen(&args.cases.filter, &vectors)?;
+    let (_, adapter) = codec::start(file).await?;
+    let can = |op: &str| adapter.hello().can(op);
+    let mut planned = Planned {
+        played: BTreeSet::new(),
+        left_out: BTreeMap::new(),
+        is_probed: true,
+    };
+    for vector in vectors.iter() {
+        if !chosen.is_empty() && !chosen.contains(&vector.id) {
+            continue;
+        }
+        let id = vector.id.clone();
+        match vector.lacks(&can) {
+            Some(reason) => drop(planned.left_out.insert(id, (Verdict::NotRun, reason))),
+            None => drop(planned.played.insert(id)),
+        }
+    }
+    let claims: Vec<BTreeSet<String>> = vectors.iter().map(Vector::claims).collect();
+    let items: Vec<Item<'_>> = vectors
+        .iter()
+        .zip(&claims)
+        .map(|(vector, claims)| Item {
+            id: &vector.id,
+            family: vector.family(),
+            covers: claims.iter().map(String::as_str).collect(),
+        })
+        .collect();
+    Ok(show(args, &requirements, &items, &planned, Role::Codec))
+}
+
+fn show(
+    args: &PlanArgs,
+    requirements: &Requirements,
+    items: &[Item<'_>],
+    planned: &Planned,
+    role: Role,
+) -> io::Result<()> {
+    let reach = Reach::new(requirements, items, planned, role);
+    let mut out = io::stdout().lock();
+    if args.json {
+        return writeln!(out, "{:#}", to_json(items, planned, &reach));
+    }
+    print(&mut out, items, planned, &reach)
 }
 
 /// What became of the requirements that can be observed.
@@ -80,28 +138,26 @@ struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    fn new(suite: &'a Suite, planned: &Planned, role: Role) -> Reach<'a> {
+    fn new(
+        requirements: &'a Requirements,
+        items: &[Item<'a>],
+        planned: &Planned,
+        role: Role,
+    ) -> Reach<'a> {
         let mut reach = Reach {
             role,
             proved: BTreeSet::new(),
             left_out: BTreeSet::new(),
-            without: suite
-                .requirements
+            without: requirements
                 .iter()
                 .filter(|requirement| requirement.is_observable_of(role))
                 .map(|requirement| requirement.id.as_str())
                 .collect(),
         };
-        for session in suite.sessions.iter() {
-            let is_played = planned.played.contains(&session.id);
-            let covers = session.covers();
-            let known = covers.into_iter().filter(|id| {
-                suite
-                    .requirements
-                    .get(id)
-                    .is_some_and(|requirement| requirement.is_observable_of(role))
-            });
-            for id in known {
+        let observable = reach.without.clone();
+        for item in items {
+            let is_played = planned.played.contains(item.id);
+            for id in item.covers.intersection(&observable) {
                 reach.without.remove(id);
                 if is_played {
                     reach.left_out.remove(id);
@@ -120,12 +176,12 @@ impl<'a> Reach<'a> {
 }
 
 /// Cases that run and cases that do not, by family.
-fn families<'a>(suite: &'a Suite, planned: &Planned) -> BTreeMap<&'a str, (usize, usize)> {
+fn families<'a>(items: &[Item<'a>], planned: &Planned) -> BTreeMap<&'a str, (usize, usize)> {
     let mut families = BTreeMap::new();
-    for session in suite.sessions.iter() {
-        let (played, left_out): &mut (usize, usize) = families.entry(session.family()).or_default();
-        *played += usize::from(planned.played.contains(&session.id));
-        *left_out += usize::from(planned.left_out.contains_key(&session.id));
+    for item in items {
+        let (played, left_out): &mut (usize, usize) = families.entry(item.family).or_default();
+        *played += usize::from(planned.played.contains(item.id));
+        *left_out += usize::from(planned.left_out.contains_key(item.id));
     }
     families.retain(|_, counts| *counts != (0, 0));
     families
@@ -142,7 +198,7 @@ fn reasons(planned: &Planned) -> BTreeMap<&str, Vec<&str>> {
 
 fn print(
     out: &mut dyn Write,
-    suite: &Suite,
+    items: &[Item<'_>],
     planned: &Planned,
     reach: &Reach<'_>,
 ) -> io::Result<()> {
@@ -159,7 +215,7 @@ fn print(
         }
         writeln!(out)?;
     }
-    let families = families(suite, planned);
+    let families = families(items, planned);
     let width = families.keys().map(|name| name.len()).max().unwrap_or(0);
     for (family, (played, left_out)) in families {
         let rest = match left_out {
@@ -192,13 +248,13 @@ fn print(
     )
 }
 
-fn to_json(suite: &Suite, planned: &Planned, reach: &Reach<'_>) -> Value {
+fn to_json(items: &[Item<'_>], planned: &Planned, reach: &Reach<'_>) -> Value {
     let left_out: Vec<Value> = planned
         .left_out
         .iter()
         .map(|(id, (verdict, reason))| json!({ "id": id, "verdict": verdict, "reason": reason }))
         .collect();
-    let families: BTreeMap<&str, Value> = families(suite, planned)
+    let families: BTreeMap<&str, Value> = families(items, planned)
         .into_iter()
         .map(|(family, (played, left_out))| {
             (family, json!({ "run": played, "left_out": left_out }))

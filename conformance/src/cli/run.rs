@@ -19,7 +19,7 @@ use crate::report::{Format, Report, Style, merge, print};
 use crate::run::{RunOptions, fresh_seed, run as run_suite};
 use crate::session::Session;
 
-mod codec;
+pub(super) mod codec;
 mod pause;
 pub(super) mod repeat;
 
@@ -109,7 +109,7 @@ async fn play_often(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {
 }
 
 async fn play(args: &RunArgs, folders: &Folders) -> Result<Report, u8> {
-    if let Some(file) = codec::file(args)? {
+    if let Some(file) = codec::file(&args.target)? {
         return codec::play(file, args, folders, options(args)).await;
     }
     let mut suite = folders.read()?;

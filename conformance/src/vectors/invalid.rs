@@ -48,6 +48,14 @@ impl InvalidVector {
         self.is_of_body || matches!(code, Some("BAD_PREFACE" | "FRAME_TOO_LARGE"))
     }
 
+    /// The op without which it cannot be put to a codec.
+    pub(super) fn lacks(&self, can: &dyn Fn(&str) -> bool) -> Option<&'static str> {
+        match self.shows_in_bytes() {
+            true => (!can("judge") && !can("decode")).then_some("judge or decode"),
+            false => (!can("judge")).then_some("judge"),
+        }
+    }
+
     fn decode(&self, pieces: &[&[u8]]) -> Json {
         let from = if self.state == State::Codec {
             "server"
@@ -109,21 +117,11 @@ pub(super) async fn check<C: Codec>(
     vector: &InvalidVector,
     proves: &[String],
 ) -> Result<usize, Trouble> {
-    let can_judge = codec.can("judge");
-    let can_decode = codec.can("decode") && vector.shows_in_bytes();
-    if !can_judge && !can_decode {
-        let op = if vector.shows_in_bytes() {
-            "judge or decode"
-        } else {
-            "judge"
-        };
-        return Err(Trouble::Lacks(format!("the codec has no {op}")));
-    }
     let mut questions = 0;
-    if can_judge {
+    if codec.can("judge") {
         questions += judge(codec, vector, proves).await?;
     }
-    if can_decode {
+    if codec.can("decode") && vector.shows_in_bytes() {
         questions += decode(codec, vector, proves).await?;
     }
     Ok(questions)

@@ -32,9 +32,6 @@ pub(super) async fn check<C: Codec>(
     row: &Row,
     proves: &[String],
 ) -> Result<usize, Trouble> {
-    if !codec.can("negotiate") {
-        return Err(Trouble::Lacks("the codec has no negotiate".to_owned()));
-    }
     let question = |input: &Json| json!({ "table": row.table, "input": input });
     let twin = ask(codec, "negotiate", question(&row.twin.input)).await?;
     if let Some((key, ..)) = difference(&row.twin.expected, &twin.answer) {

@@ -82,10 +82,11 @@ pub(crate) async fn run<C: Codec>(
 async fn judge<C: Codec>(codec: &C, vector: &Vector) -> CaseReport {
     let started = Instant::now();
     let proves: Vec<String> = vector.proves.iter().cloned().collect();
-    let outcome = match &vector.what {
-        What::Frame(frame) => frames::check(codec, frame, &proves).await,
-        What::Invalid(bytes) => invalid::check(codec, bytes, &proves).await,
-        What::Row(row) => negotiation::check(codec, row, &proves).await,
+    let outcome = match (vector.lacks(&|op| codec.can(op)), &vector.what) {
+        (Some(what), _) => Err(Trouble::Lacks(what)),
+        (None, What::Frame(frame)) => frames::check(codec, frame, &proves).await,
+        (None, What::Invalid(bytes)) => invalid::check(codec, bytes, &proves).await,
+        (None, What::Row(row)) => negotiation::check(codec, row, &proves).await,
     };
     let mut report = CaseReport {
         id: vector.id.clone(),

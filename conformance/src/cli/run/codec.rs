@@ -1,13 +1,13 @@
 //! `run` for a bare codec: no sessions, but the fixtures that need no peer.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::RunArgs;
 use crate::adapter::{AdapterFile, AdapterPool, Role};
 use crate::cli::progress::Progress;
+use crate::cli::target::{TargetArgs, announce};
 use crate::cli::{Folders, broken, complain, matches, tidy};
 use crate::report::{Report, TesteeFacts};
 use crate::run::RunOptions;
@@ -16,8 +16,8 @@ use crate::spec::Requirements;
 use crate::vectors::{AdapterCodec, VectorOptions, Vectors, run as run_vectors};
 
 /// The testee file, if the testee is a codec.
-pub(super) fn file(args: &RunArgs) -> Result<Option<&Path>, u8> {
-    let Some(file) = args.target.testee.as_deref() else {
+pub(in crate::cli) fn file(target: &TargetArgs) -> Result<Option<&Path>, u8> {
+    let Some(file) = target.testee.as_deref() else {
         return Ok(None);
     };
     let role = AdapterFile::role_of(file).map_err(|error| complain(&error.to_string()))?;
@@ -36,14 +36,7 @@ pub(super) async fn play(
         cases: chosen(&args.cases.filter, &vectors)?,
         ..options
     };
-    let file = AdapterFile::read(file).map_err(|error| complain(&error.to_string()))?;
-    let name = file.name.clone();
-    let announce = Arc::new(|text: String| {
-        // Whoever closed stderr is told by the adapter that does not come.
-        let _ = writeln!(io::stderr(), "{text}");
-    });
-    let pool = AdapterPool::start(file, announce).await;
-    let pool = pool.map_err(|fault| broken(&format!("the adapter of {name}: {fault}")))?;
+    let (name, pool) = start(file).await?;
     let hello = pool.hello();
     let testee = TesteeFacts {
         name,
@@ -72,7 +65,16 @@ pub(super) async fn play(
     Ok(report)
 }
 
-fn read(folders: &Folders) -> Result<(Requirements, Vectors), u8> {
+/// The codec's name, and its adapter.
+pub(in crate::cli) async fn start(file: &Path) -> Result<(String, AdapterPool), u8> {
+    let file = AdapterFile::read(file).map_err(|error| complain(&error.to_string()))?;
+    let name = file.name.clone();
+    let pool = AdapterPool::start(file, Arc::new(announce)).await;
+    let pool = pool.map_err(|fault| broken(&format!("the adapter of {name}: {fault}")))?;
+    Ok((name, pool))
+}
+
+pub(in crate::cli) fn read(folders: &Folders) -> Result<(Requirements, Vectors), u8> {
     folders.check()?;
     let requirements =
         Requirements::read(&folders.spec).map_err(|error| complain(&error.to_string()))?;
@@ -84,7 +86,10 @@ fn read(folders: &Folders) -> Result<(Requirements, Vectors), u8> {
 }
 
 /// The vectors that the filters choose, by id; all where there is no filter.
-fn chosen(filters: &[String], vectors: &Vectors) -> Result<BTreeSet<String>, u8> {
+pub(in crate::cli) fn chosen(
+    filters: &[String],
+    vectors: &Vectors,
+) -> Result<BTreeSet<String>, u8> {
     let mut ids = BTreeSet::new();
     for filter in filters {
         let is_exact = vectors.iter().any(|vector| vector.id == *filter);

@@ -9,17 +9,7 @@ use crate::session::Transport;
 /// The command with every option that chose or changed what was tested. The filter, the seed and what only
 /// concerns the report are left out; files of one's own stay, or there would be no such case.
 pub(in crate::cli) fn command(program: Option<&Path>, args: &RunArgs, folders: &Folders) -> String {
-    // Whoever built it has no such program on the path.
-    let is_built_here = program.is_some_and(|program| {
-        program
-            .components()
-            .any(|part| part.as_os_str() == "target")
-    });
-    let mut words = vec![if is_built_here {
-        "cargo run --release -p tidewire-conformance -- run".to_owned()
-    } else {
-        "tidewire-conformance run".to_owned()
-    }];
+    let mut words = vec![format!("{} run", start(program))];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("--{name} {}", quote(&value)));
@@ -45,6 +35,25 @@ pub(in crate::cli) fn command(program: Option<&Path>, args: &RunArgs, folders: &
         words.push("--kill".to_owned());
     }
     words.join(" ")
+}
+
+/// How the program is started where this one runs: by cargo in the checkout that built it, by its path outside of it, and
+/// by its name where it was installed.
+fn start(program: Option<&Path>) -> String {
+    let built = program.and_then(|program| {
+        let target = program
+            .ancestors()
+            .find(|folder| folder.file_name().is_some_and(|name| name == "target"))?;
+        Some((program, target.parent()?))
+    });
+    let Some((program, checkout)) = built else {
+        return "tidewire-conformance".to_owned();
+    };
+    let is_here = std::env::current_dir().is_ok_and(|here| here.starts_with(checkout));
+    match is_here {
+        true => "cargo run --release -p tidewire-conformance --".to_owned(),
+        false => quote(&program.display().to_string()),
+    }
 }
 
 /// The words of such a command, as a shell would find them.
@@ -138,8 +147,14 @@ mod tests {
         ];
         assert_eq!(
             repeat("/home/me/target/release/tidewire-conformance", &words),
-            "cargo run --release -p tidewire-conformance -- run --server [::1]:7400 --users 'my users.toml' \
+            "/home/me/target/release/tidewire-conformance run --server [::1]:7400 --users 'my users.toml' \
              --transport ws --budget-ms 90 --kill"
+        );
+        let here = std::env::current_dir().unwrap();
+        let built = here.join("target/release/tidewire-conformance");
+        assert_eq!(
+            repeat(built.to_str().unwrap(), &[]),
+            "cargo run --release -p tidewire-conformance -- run"
         );
         assert_eq!(
             repeat("/x", &["--testee", "it's.toml", "--spec", "other"]),
