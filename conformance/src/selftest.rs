@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::Suite;
-use crate::mutant::Judgement;
+use crate::mutant::{Judgement, Reach};
 use crate::report::Report;
 use crate::run::{RunOptions, Testees, run};
 use crate::testee::Starter;
@@ -167,6 +167,14 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Ground<'_> {
+    /// How much is played against each mutant.
+    fn reach(&self) -> Reach {
+        match self.quick {
+            true => Reach::Enough,
+            false => Reach::All,
+        }
+    }
+
     /// Correct servers: one for all, and so many for cases that run alone.
     async fn testees(&self, lanes: usize) -> Result<Testees, String> {
         let started = self.starter.start_all(lanes).await;

@@ -109,9 +109,6 @@ fn list(out: &mut impl Write, mutants: &[Arc<Mutant>]) -> io::Result<()> {
     Ok(())
 }
 
-/// More testees for cases that run alone than this would only fight for the cores.
-const LANES: usize = 2;
-
 /// The SDK that is tested: the one that is asked for, or the Rust client where only mutants of clients are chosen.
 async fn sdks(args: &MutantsArgs, mutants: &[Arc<Mutant>]) -> Result<Vec<Sdk>, u8> {
     let are_clients = mutants.iter().all(|mutant| mutant.role == Role::Client);
@@ -152,11 +149,11 @@ async fn play(
         let _ = writeln!(io::stderr(), "{text}");
     }
     let jobs = args.jobs.unwrap_or(options.jobs);
-    let testees = args.target.starter()?.start_all(LANES).await;
+    let reach = if args.full { Reach::All } else { Reach::Enough };
+    let testees = args.target.starter()?.start_all(reach.lanes(jobs)).await;
     let testees = testees.map_err(|error| broken(&format!("the testee did not start: {error}")))?;
     let bench = Bench::new(testees, &suite.requirements, options).await;
     let bench = bench.map_err(|error| broken(&format!("the testee's back door: {error}")))?;
-    let reach = if args.full { Reach::All } else { Reach::Enough };
     let judge = Judge::new(Arc::new(bench), &suite.sessions, &suite.requirements, reach);
     let judged = judge_all(judge, mine, jobs, |judgement| {
         // A reader that went away is no reason to stop.

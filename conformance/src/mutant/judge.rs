@@ -100,6 +100,16 @@ pub(crate) enum Reach {
     All,
 }
 
+impl Reach {
+    /// How many servers there are for cases that run alone. These wait more than they work, and of all cases many are such.
+    pub(crate) fn lanes(self, jobs: usize) -> usize {
+        match self {
+            Reach::Enough => jobs.min(3),
+            Reach::All => jobs,
+        }
+    }
+}
+
 /// Plays mutants.
 pub(crate) struct Judge {
     bench: Arc<Bench>,

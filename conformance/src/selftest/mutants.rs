@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Ground, Proof, Which};
-use crate::mutant::{Judge, Judgement, Mutant, Mutants, Reach, judge_all};
+use crate::mutant::{Judge, Judgement, Mutant, Mutants, judge_all};
 use crate::report::Role;
 use crate::run::{Bench, RunOptions};
 use crate::sdk::Sdk;
-
-/// Servers for cases that run alone: more would only fight for the cores.
-const LANES: usize = 3;
 
 /// A bench for whom the role says.
 pub(super) async fn bench(ground: &Ground<'_>, role: Role) -> Result<Arc<Bench>, String> {
@@ -25,7 +22,7 @@ pub(super) async fn bench(ground: &Ground<'_>, role: Role) -> Result<Arc<Bench>,
         let sdk = Sdk::start(file, |_| ()).await;
         options.sdks = vec![sdk.map_err(|error| error.to_string())?];
     }
-    let testees = ground.testees(LANES).await?;
+    let testees = ground.testees(ground.reach().lanes(ground.jobs)).await?;
     let bench = Bench::new(testees, &ground.suite.requirements, options).await;
     bench.map(Arc::new).map_err(|error| error.to_string())
 }
@@ -72,16 +69,11 @@ async fn judge(
     role: Role,
     mutants: Vec<Arc<Mutant>>,
 ) -> Result<Vec<Judgement>, String> {
-    let reach = if ground.quick {
-        Reach::Enough
-    } else {
-        Reach::All
-    };
     let judge = Judge::new(
         bench(ground, role).await?,
         &ground.suite.sessions,
         &ground.suite.requirements,
-        reach,
+        ground.reach(),
     );
     judge_all(judge, mutants, ground.jobs, |_| ()).await
 }
