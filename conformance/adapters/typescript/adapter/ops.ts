@@ -13,6 +13,7 @@ import { fromPlain, type Plain, toPlain } from "../src/codec/plain.js";
 import { FEATURES } from "../src/generated/registry.js";
 import type { Message } from "@bufbuild/protobuf";
 import { type Args, type Ops, Refusal } from "./lines.js";
+import { patience } from "./patience.js";
 
 /** What differs between Node and a browser. */
 export interface Platform {
@@ -26,19 +27,11 @@ export function about({ transports }: Platform): object {
   return { name: "@tidewire/client", version: "0.1.0", roles: ["client"], transports, features: Object.keys(FEATURES) };
 }
 
-/**
- * How long a server has for an answer, in real milliseconds, before a clock that stands still goes on without it; and how
- * long it has once it let that time pass, until it is heard again on this connection or a later one.
- */
-const PATIENCE = 1000;
-const PATIENCE_WITH_SILENT = 5;
 const CLOCK = "adapter/clock";
 
 interface Held {
   readonly client: Client;
-  readonly clock?: { manual: ManualClock; store: Store };
-  /** The connection on which an answer was waited for in vain, counted as the client counts them. */
-  silent?: number | undefined;
+  readonly clock?: { manual: ManualClock; store: Store; settled: () => Promise<void> };
 }
 
 const plain = (name: FrameName, body: Message) => toPlain(schemaOf(name), body);
@@ -106,7 +99,8 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
         if (told !== undefined && client?.status !== "closed") say({ ...told, client: name });
       },
     });
-    held.set(name, { client, ...(manual === undefined ? {} : { clock: { manual, store } }) });
+    const clock = manual && { manual, store, settled: patience(client) };
+    held.set(name, { client, ...(clock && { clock }) });
   }
 
   async function post(args: Args, type: string, id: unknown): Promise<void> {
@@ -117,26 +111,10 @@ export function clientOps(platform: Platform, say: (message: object) => void): O
   }
 
   async function advance(args: Args): Promise<void> {
-    const one = find(args);
-    const { client, clock } = one;
+    const { clock } = find(args);
     if (clock === undefined) throw new Refusal("NO_CLOCK", "the client was not opened with manual_clock");
-    const settled = async () => {
-      let stop: ReturnType<typeof setTimeout> | undefined;
-      const patience = new Promise<void>((resolve) => {
-        const giveUp = () => {
-          one.silent = client.attempts;
-          resolve();
-        };
-        stop = setTimeout(giveUp, one.silent === client.attempts ? PATIENCE_WITH_SILENT : PATIENCE);
-      });
-      const answered = client.settled().then(() => {
-        one.silent = undefined;
-      });
-      await Promise.race([answered, patience]);
-      clearTimeout(stop);
-    };
-    await settled();
-    await clock.manual.advance(Number(args.advance_ms), settled);
+    await clock.settled();
+    await clock.manual.advance(Number(args.advance_ms), clock.settled);
     await clock.store.write([[CLOCK, String(clock.manual.now())]]);
   }
 
