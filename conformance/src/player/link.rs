@@ -7,6 +7,8 @@ use crate::transport::Connection;
 /// An open connection of an actor.
 pub(super) struct Link {
     pub(super) connection: Connection,
+    /// LOGIN was sent by a `login` step.
+    pub(super) has_login: bool,
     pub(super) logged_in: bool,
     /// False while the actor does not read.
     pub(super) reading: bool,
@@ -20,6 +22,7 @@ impl Link {
     pub(super) fn new(connection: Connection) -> Link {
         Link {
             connection,
+            has_login: false,
             logged_in: false,
             reading: true,
             max_frame: tidewire_codec::limits::MAX_FRAME_DEFAULT,

@@ -29,6 +29,11 @@ impl Player<'_> {
         let body = self.login_body(actor, login)?;
         let max_frame = announced(&body);
         let link = self.link(actor)?;
+        // Else the answer to the first could be taken for that to the second.
+        if std::mem::replace(&mut link.has_login, true) {
+            let text = "a `login` on a connection that had one: read its end first, or `send` another LOGIN";
+            return Err(Miss::harness(text));
+        }
         let reference = link.new_ref();
         link.refs.rename(login.name.as_deref());
         link.refs.asked(login.name.as_deref(), reference);

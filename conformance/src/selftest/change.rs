@@ -3,7 +3,7 @@
 
 use tidewire_codec::{Code, FrameType};
 
-use crate::session::{Action, Expect, Known, Session, Step};
+use crate::session::{Action, Expect, Known, Session, Step, Sweep};
 use crate::value::{Expr, Val};
 
 /// What was done to a case.
@@ -97,8 +97,11 @@ const SYNCED: &str = "synced";
 /// What is left on a connection that is dropped was nobody's to see.
 fn is_read_again(session: &Session, index: usize) -> bool {
     let actor = session.steps.get(index).and_then(|step| step.actor);
-    for step in session.steps.iter().skip(index + 1) {
+    for (number, step) in session.steps.iter().enumerate().skip(index + 1) {
         let is_mine = step.actor == actor;
+        if is_mine && matches!(session.sweep, Some(Sweep::Truncate { step }) if step == number) {
+            return false;
+        }
         match &step.action {
             Action::Restart { .. } => return false,
             Action::Cut | Action::Connect { .. } if is_mine => return false,
