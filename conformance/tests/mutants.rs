@@ -24,11 +24,11 @@ fn mutants(arguments: &[&str]) -> (Output, String) {
 fn every_means_breaks_something_that_a_case_sees() {
     let ids = [
         "send/duplicate-is-new",
-        "send/messages-leak",
+        "send/conversations-mixed",
         "control/no-preface",
         "control/stays-open-after-goaway",
         "control/ws-takes-whoever-comes",
-        "control/keepalive-never-ends",
+        "expiry/half-the-life",
         "login/revoked-token-works",
         "send/stored-is-forgotten",
     ];

@@ -20,7 +20,7 @@ use crate::value::{Scope, Val, hex};
 use crate::verdict::FailureClass;
 
 /// The time that an op may take: it is no message over a network, but a busy machine is slow.
-const OP_BUDGET: Duration = Duration::from_secs(6);
+pub(super) const OP_BUDGET: Duration = Duration::from_secs(6);
 
 impl Player<'_> {
     /// Asks the adapter for an op of this client, and gives what it answers, as it is.
@@ -63,9 +63,12 @@ impl Player<'_> {
     }
 
     /// Asks for a fence; `None` if its answer does not come, for which a server that is silent is to blame as well.
-    pub(super) async fn ask_fence(&mut self, actor: usize) -> Result<Option<Answer>, Miss> {
+    pub(super) async fn ask_fence(
+        &mut self,
+        actor: usize,
+        budget: Duration,
+    ) -> Result<Option<Answer>, Miss> {
         self.note(Some(actor), "asks: fence");
-        let budget = self.stage.budget;
         let link = self.sdk_mut(actor)?;
         let Some(client) = &link.client else {
             return Err(Miss::harness("this client is not open"));

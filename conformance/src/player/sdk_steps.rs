@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::expect::describe;
 use super::sdk::{Passed, is_at_any_time};
 use super::sdk_expect::{is_let_pass, line_of, message_in, passed};
-use super::sdk_ops::broke;
+use super::sdk_ops::{OP_BUDGET, broke};
 use super::{Miss, Player};
 use crate::adapter::{AdapterFault, Answer};
 use crate::matcher::{Binds, Matcher};
@@ -272,14 +272,20 @@ impl Player<'_> {
     /// All that came is reported.
     pub(super) async fn sdk_fence(&mut self, actor: usize) -> Result<(), Miss> {
         let pongs = self.sdk_mut(actor)?.pongs;
-        match self.ask_fence(actor).await? {
+        let mut answer = self.ask_fence(actor, self.stage.budget).await?;
+        // The server did its part: what is left is an op like any other.
+        let is_late = answer.is_none() && self.sdk_mut(actor)?.pongs > pongs;
+        if is_late {
+            answer = self.ask_fence(actor, OP_BUDGET).await?;
+        }
+        match answer {
             Some(Answer::Ok(_)) => Ok(()),
             Some(answer) => Err(Miss::new(
                 FailureClass::RefusedByClient,
                 "the SDK does fence",
                 format!("{answer:?}"),
             )),
-            None if self.sdk_mut(actor)?.pongs > pongs => Err(broke(AdapterFault::new(
+            None if is_late => Err(broke(AdapterFault::new(
                 "the adapter hangs: the PONG of a fence came, and no answer to the fence",
             ))),
             None => Err(Miss::new(
